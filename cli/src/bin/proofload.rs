@@ -1,0 +1,5 @@
+//! `proofload`.
+
+fn main() -> std::process::ExitCode {
+    proofload_cli::main("proofload")
+}

@@ -1,0 +1,130 @@
+//! From a file to a load test that is ready to run, or to every problem in it, each with its line.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use proofload_api::admission::admit;
+use proofload_api::{LoadTest, Problem};
+use proofload_plan::{Compiled, compile};
+use serde_json::Value;
+
+use crate::yaml::Lines;
+
+/// The most bytes of a file: what a cluster could store.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A valid load test.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Its name.
+    pub(crate) name: String,
+    /// What the file says, with defaults.
+    pub(crate) test: LoadTest,
+    /// What it compiles to.
+    pub(crate) compiled: Compiled,
+}
+
+/// A file that is not a valid load test: each problem, as one line of text.
+#[derive(Debug)]
+pub(crate) struct Invalid(pub(crate) String);
+
+/// Reads a load test. `target` replaces `spec.target.baseUrl`. An error is what keeps the file from being read at all.
+pub(crate) fn load(path: &Path, target: Option<&str>) -> anyhow::Result<Result<Loaded, Invalid>> {
+    let shown = shown(path);
+    let text = match read(path, &shown)? {
+        Ok(text) => text,
+        Err(invalid) => return Ok(Err(invalid)),
+    };
+    let documents: Vec<Value> = match serde_saphyr::from_multiple(&text) {
+        Ok(documents) => documents,
+        Err(error) => return Ok(Err(Invalid(format!("{shown}: not YAML: {}\n", error.without_snippet())))),
+    };
+    let index = match the_load_test(&documents) {
+        Ok(index) => index,
+        Err(why) => return Ok(Err(Invalid(format!("{shown}: {why}\n")))),
+    };
+    let mut value = documents[index].clone();
+    if let (Some(url), Some(known)) = (target, value.pointer_mut("/spec/target")) {
+        known["baseUrl"] = url.into();
+    }
+    Ok(ready(&value).map_err(|problems| {
+        let lines = Lines::of(&text);
+        let line = |problem: &Problem| lines.get(index).map_or(0, |lines| lines.find(&problem.path));
+        let mut problems: Vec<_> = problems.into_iter().map(|problem| (line(&problem), problem)).collect();
+        problems.sort();
+        problems.dedup();
+        let mut text = String::new();
+        for (line, problem) in problems {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{shown}:{line}: {problem}");
+        }
+        Invalid(text)
+    }))
+}
+
+fn ready(value: &Value) -> Result<Loaded, Vec<Problem>> {
+    let test = admit(value).map_err(|problems| with_those_of_the_plan(problems, value))?;
+    let generated = || test.metadata.generate_name.as_ref().map(|name| name.trim_end_matches('-').to_owned());
+    let name = test.metadata.name.clone().or_else(generated).unwrap_or_else(|| "loadtest".to_owned());
+    let compiled = compile(&test.spec, &name)?;
+    Ok(Loaded { name, test, compiled })
+}
+
+/// A file that is not admitted may have problems beyond the schema too: those that can be told are told at once.
+fn with_those_of_the_plan(mut problems: Vec<Problem>, value: &Value) -> Vec<Problem> {
+    let read = serde_json::from_value::<LoadTest>(value.clone());
+    let others = read.ok().and_then(|test| compile(&test.spec, "").err()).unwrap_or_default();
+    for other in others {
+        if problems.iter().all(|problem| problem.path != other.path) {
+            problems.push(other);
+        }
+    }
+    problems
+}
+
+/// A path as it is shown in messages.
+pub(crate) fn shown(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Opens a file, or standard input as `-`.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin()));
+    }
+    let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    Ok(Box::new(file))
+}
+
+fn read(path: &Path, shown: &str) -> anyhow::Result<Result<String, Invalid>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("reading {shown}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Ok(Err(Invalid(format!(
+            "{shown}: expected at most 1 MiB, which is what a cluster can store, got more\n"
+        ))));
+    }
+    Ok(String::from_utf8(bytes).map_err(|_| Invalid(format!("{shown}: expected text in UTF-8, got something else\n"))))
+}
+
+/// The index of the only load test among documents.
+fn the_load_test(documents: &[Value]) -> anyhow::Result<usize> {
+    let kind = |document: &Value| {
+        document.get("kind").and_then(Value::as_str).unwrap_or("a document without a kind").to_owned()
+    };
+    let tests: Vec<usize> = (0..documents.len()).filter(|i| kind(&documents[*i]) == "LoadTest").collect();
+    match (&tests[..], documents) {
+        ([index], _) => Ok(*index),
+        // What is wrong with the only document is said as any other problem is.
+        ([], [_]) => Ok(0),
+        ([], []) => bail!("expected one LoadTest, got nothing"),
+        ([], others) => {
+            let found: Vec<String> = others.iter().map(kind).collect();
+            bail!("expected one LoadTest, got {}", found.join(", "))
+        }
+        (several, _) => bail!("expected one LoadTest, got {}: put each into a file of its own", several.len()),
+    }
+}

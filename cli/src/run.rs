@@ -1,0 +1,121 @@
+//! `proofload run`: the whole life of a run, from a file to a report, in this process.
+
+mod conduct;
+mod fleet;
+mod progress;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use proofload_api::loadtest::RunnerCount;
+use proofload_results::{Input, Report};
+
+use crate::args::RunArgs;
+use crate::demo::DemoTarget;
+use crate::exit::Exit;
+use crate::file::{Loaded, load};
+use crate::{screen, signals};
+use conduct::{Conducted, conduct};
+use fleet::LocalFleet;
+use progress::Progress;
+
+/// Runs a load test and reports. Its exit code is the verdict's.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    let demo = args.demo_target.then(DemoTarget::start).transpose()?;
+    let target = demo.as_ref().map(|demo| demo.url.as_str()).or(args.target.as_deref());
+    let loaded = match load(&args.file, target)? {
+        Ok(loaded) => loaded,
+        Err(invalid) => {
+            eprint!("{}", invalid.0);
+            return Ok(Exit::Invalid);
+        }
+    };
+    if loaded.test.spec.suspend {
+        eprintln!("{}: spec.suspend: expected false, since it is to be run now, got true", args.file.display());
+        return Ok(Exit::Invalid);
+    }
+    // Before the load: to find out after it that the report cannot be written would be a pity.
+    let output = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let report = execute(&loaded, args.quiet)?;
+    if let Some(output) = output {
+        output.write(&report.report)?;
+    }
+    screen::print_report(&report.report, args.output)?;
+    if let Some(demo) = demo {
+        let counts = demo.finish()?;
+        if !args.quiet {
+            eprintln!("\nThe demo target counted {} requests.", counts.requests);
+        }
+    }
+    Ok(if report.is_aborted { Exit::Aborted } else { report.report.verdict.into() })
+}
+
+/// A run that is over.
+struct Executed {
+    report: Report,
+    is_aborted: bool,
+}
+
+fn execute(loaded: &Loaded, is_quiet: bool) -> anyhow::Result<Executed> {
+    let runners = match loaded.test.spec.runners.count {
+        RunnerCount::Fixed(count) => count,
+        // The cost model is for pods of one CPU; one process here uses all there are.
+        RunnerCount::Auto => 1,
+    };
+    let plan = &loaded.compiled.plan;
+    let mut stop = signals::listen().context("listening for signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut fleet = LocalFleet::launch(plan, runners)?;
+    let mut progress = Progress::new(plan, is_quiet);
+    let conducted = runtime.block_on(conduct(&mut fleet, plan, &loaded.test.spec.runners, &mut stop, &mut progress));
+    progress.finish();
+    let Conducted { snapshots, circumstances, began } = conducted;
+    let start = began.map(rfc3339).transpose()?;
+    let report = Report::build(&Input {
+        plan,
+        criteria: &loaded.compiled.criteria,
+        spec: &serde_json::to_value(&loaded.test.spec)?,
+        name: &loaded.name,
+        namespace: None,
+        start: start.as_deref(),
+        runners,
+        totals: &snapshots.totals(plan),
+        circumstances: &circumstances,
+    });
+    let is_aborted = stop.borrow().is_some();
+    Ok(Executed { report, is_aborted })
+}
+
+fn rfc3339(began: std::time::SystemTime) -> anyhow::Result<String> {
+    let began = Timestamp::try_from(began).context("reading the clock")?;
+    Ok(began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Where the report is to be written.
+struct ReportFile<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> ReportFile<'a> {
+    fn create(path: &'a Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, report: &Report) -> anyhow::Result<()> {
+        let json = report.to_json() + "\n";
+        let written = if self.path.extension().is_some_and(|extension| extension == "gz") {
+            let mut encoder = GzEncoder::new(&mut self.file, Compression::default());
+            encoder.write_all(json.as_bytes()).and_then(|()| encoder.finish().map(drop))
+        } else {
+            self.file.write_all(json.as_bytes())
+        };
+        written.with_context(|| format!("writing {}", self.path.display()))
+    }
+}

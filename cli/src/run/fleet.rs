@@ -1,0 +1,85 @@
+//! Runners in this process: one engine for each segment.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proofload_api::Micros;
+use proofload_conductor::{Begin, Fleet, RunnerView};
+use proofload_engine::{Engine, EngineError, Options};
+use proofload_plan::{Plan, Segment};
+use proofload_results::{EndCause, Snapshot};
+
+/// How long after the command all begin together: more than it takes to tell every thread.
+const TOGETHER_IN: Duration = Duration::from_millis(10);
+
+/// Runners in this process. Dropping them ends all load at once.
+pub(super) struct LocalFleet {
+    engines: Vec<Engine>,
+    /// The conductor's clock: when it began, and when each runner began its load.
+    epoch: Instant,
+    began: Vec<Option<Instant>>,
+    cpus: usize,
+}
+
+impl LocalFleet {
+    /// Starts so many runners, which share the CPUs there are.
+    pub(super) fn launch(plan: &Plan, runners: u32) -> Result<Self, EngineError> {
+        let plan = Arc::new(plan.clone());
+        let cpus = Options::default().threads;
+        let options = Options { threads: (cpus / runners as usize).max(1) };
+        let engines = Segment::all(runners).map(|segment| Engine::launch(Arc::clone(&plan), segment, options));
+        Ok(Self {
+            engines: engines.collect::<Result<_, _>>()?,
+            epoch: Instant::now(),
+            began: vec![None; runners as usize],
+            cpus,
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn runners(&self) -> u32 {
+        self.engines.len() as u32
+    }
+
+    /// Waits until the load of every runner has ended.
+    pub(super) async fn ended(&self) {
+        for engine in &self.engines {
+            engine.ended().await;
+        }
+    }
+
+    /// An engine takes the process for its own: its share of the CPUs is that of all engines together, as the CPU time is
+    /// that it sets against it.
+    fn corrected(&self, mut snapshot: Snapshot) -> Snapshot {
+        let generator = &mut snapshot.generator;
+        let most = generator.elapsed.saturating_mul(self.cpus as u64);
+        generator.cpu_available = generator.cpu_available.saturating_mul(self.engines.len() as u64).min(most);
+        snapshot
+    }
+}
+
+impl Fleet for LocalFleet {
+    async fn observe(&mut self) -> Vec<RunnerView> {
+        let mut views = Vec::with_capacity(self.engines.len());
+        for (engine, began) in self.engines.iter().zip(&self.began) {
+            let snapshot = Box::new(self.corrected(engine.snapshot().await));
+            let began_at = began.map(|began| Micros::from(began.saturating_duration_since(self.epoch)));
+            views.push(RunnerView::Present { snapshot, began_at });
+        }
+        views
+    }
+
+    async fn begin(&mut self, begin: &Begin) {
+        let at = Instant::now() + if begin.together { TOGETHER_IN } else { Duration::ZERO };
+        for index in begin.runners.iter().map(|index| *index as usize) {
+            self.engines[index].begin(&begin.scenarios, at);
+            self.began[index].get_or_insert(at);
+        }
+    }
+
+    async fn stop(&mut self, runners: &[u32]) {
+        for index in runners {
+            self.engines[*index as usize].stop(EndCause::Stopped);
+        }
+    }
+}

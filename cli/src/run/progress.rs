@@ -1,0 +1,92 @@
+//! What is shown while a run is under way: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use proofload_api::Micros;
+use proofload_api::status::LiveStatus;
+use proofload_plan::{Plan, Scope};
+use proofload_results::{SnapshotSet, Totals, live};
+
+/// Between two lines where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
+/// Over how long a rate is measured.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows how far a run is, on standard error.
+pub(super) struct Progress {
+    plan: Plan,
+    output: Output,
+    shown: Instant,
+    earlier: Totals,
+}
+
+enum Output {
+    Nothing,
+    Bar(ProgressBar),
+    Lines { next: Instant },
+}
+
+impl Progress {
+    pub(super) fn new(plan: &Plan, is_quiet: bool) -> Self {
+        let output = if is_quiet {
+            Output::Nothing
+        } else if io::stderr().is_terminal() {
+            Output::Bar(bar(plan))
+        } else {
+            Output::Lines { next: Instant::now() + LINE }
+        };
+        let earlier = SnapshotSet::new(plan, 1).totals(plan);
+        Self { plan: plan.clone(), output, shown: Instant::now(), earlier }
+    }
+
+    /// Shows the latest figures, where it is time to.
+    pub(super) fn show(&mut self, snapshots: &SnapshotSet) {
+        let now = Instant::now();
+        if matches!(self.output, Output::Nothing) || now.duration_since(self.shown) < INTERVAL {
+            return;
+        }
+        let totals = snapshots.totals(&self.plan);
+        let live = live::between(&self.earlier, &totals);
+        let elapsed = totals.elapsed(Scope::Run);
+        match &mut self.output {
+            Output::Nothing => {}
+            Output::Bar(bar) => {
+                bar.set_message(format!("{}  {}", so_far(elapsed, &self.plan), figures(&live)));
+                bar.set_position(elapsed.0.min(bar.length().unwrap_or(u64::MAX)));
+            }
+            Output::Lines { next } if now < *next => return,
+            Output::Lines { next } => {
+                *next = now + LINE;
+                eprintln!("{}: {}", so_far(elapsed, &self.plan), figures(&live));
+            }
+        }
+        self.shown = now;
+        self.earlier = totals;
+    }
+
+    /// Takes the bar away: the report follows.
+    pub(super) fn finish(self) {
+        if let Output::Bar(bar) = self.output {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn figures(live: &LiveStatus) -> String {
+    format!("{} users  {}/s  p99 {}  errors {}", live.users, live.rps, live.p99, live.errors)
+}
+
+/// `12s of 1m`, in whole seconds.
+fn so_far(elapsed: Micros, plan: &Plan) -> String {
+    let seconds = |time: Micros| Micros(time.0 / 1_000_000 * 1_000_000);
+    format!("{} of {}", seconds(elapsed), seconds(plan.planned()))
+}
+
+fn bar(plan: &Plan) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}").expect("the template is valid");
+    let bar = ProgressBar::new(plan.planned().0.max(1)).with_style(style);
+    bar.set_message("starting");
+    bar
+}

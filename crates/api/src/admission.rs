@@ -1,0 +1,279 @@
+//! Admission without an API server: the schema, its defaults and its CEL rules, applied offline.
+//!
+//! What `kubectl apply` refuses, `proofload validate` refuses too, in the same places, with all problems at once. The
+//! rules are read from the custom resource definition itself, so that there is one source of them.
+
+use cel::{Context, Program, Value as CelValue};
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use kube::CustomResourceExt;
+use serde_json::{Map, Value, json};
+
+use crate::loadtest::LoadTest;
+use crate::problem::{Problem, did_you_mean};
+use crate::{GROUP, VERSION};
+
+/// Reads a `LoadTest`, or says everything that is wrong with it: unknown fields, types, ranges, CEL rules. Defaults are
+/// filled in as the API server does.
+pub fn admit(value: &Value) -> Result<LoadTest, Vec<Problem>> {
+    kind(value)?;
+    let schema = root_schema();
+    let mut value = value.clone();
+    if let Some(object) = value.as_object_mut() {
+        // The status is the operator's: whatever a file has there is dropped, as the API server does.
+        object.remove("status");
+    }
+    fill_defaults(&mut value, &schema);
+    let mut problems = Vec::new();
+    unknown_fields(&value, &schema, "", &mut problems);
+    let unsound = schema_problems(&value, &schema);
+    let sound = unsound.is_empty();
+    problems.extend(unsound);
+    if sound {
+        cel_problems(&value, &schema, "", &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        vec![Problem::new(path, "a LoadTest as in docs/loadtest.md", error.into_inner().to_string())]
+    })
+}
+
+fn kind(value: &Value) -> Result<(), Vec<Problem>> {
+    let api_version = format!("{GROUP}/{VERSION}");
+    let mut problems = Vec::new();
+    for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", "LoadTest")] {
+        let came = value.get(field);
+        if came.and_then(Value::as_str) != Some(expected) {
+            problems.push(Problem::new(field, expected, came.map_or("nothing".to_owned(), short)));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// What the API server admits as a name, but for the dots that a name of ours must not have.
+const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+
+fn root_schema() -> Value {
+    let crd = serde_json::to_value(crate::complete(LoadTest::crd())).expect("a definition is JSON");
+    let mut schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    // What the API server knows of metadata without being told.
+    let text = json!({"type": "string"});
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    schema["properties"]["apiVersion"] = text.clone();
+    schema["properties"]["kind"] = text.clone();
+    schema["properties"]["metadata"] = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {"name": {"type": "string", "pattern": NAME_PATTERN}, "generateName": text, "namespace": text, "labels": texts, "annotations": texts}});
+    schema
+}
+
+fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+    schema.get("properties").and_then(Value::as_object)
+}
+
+/// As the API server: a default counts where its parent exists, and defaults are filled into defaults.
+fn fill_defaults(value: &mut Value, schema: &Value) {
+    match value {
+        Value::Object(object) => {
+            for (name, schema) in properties(schema).into_iter().flatten() {
+                if let Some(default) = schema.get("default").filter(|_| !object.contains_key(name)) {
+                    object.insert(name.clone(), default.clone());
+                }
+                if let Some(value) = object.get_mut(name) {
+                    fill_defaults(value, schema);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                for item in items {
+                    fill_defaults(item, schema);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
+}
+
+fn unknown_fields(value: &Value, schema: &Value, path: &str, problems: &mut Vec<Problem>) {
+    match value {
+        Value::Object(object) => {
+            let open = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+            let Some(known) = properties(schema) else { return };
+            for (name, value) in object {
+                match known.get(name) {
+                    Some(schema) => unknown_fields(value, schema, &join(path, name), problems),
+                    None if open => {}
+                    None => problems.push(unknown_field(name, path, known)),
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(schema) = schema.get("items") else { return };
+            for (i, item) in items.iter().enumerate() {
+                unknown_fields(item, schema, &format!("{path}[{i}]"), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unknown_field(name: &str, path: &str, known: &Map<String, Value>) -> Problem {
+    let names = || known.keys().map(String::as_str);
+    let problem = Problem::new(join(path, name), "a field that exists", "an unknown one");
+    match did_you_mean(name, names()) {
+        Some(meant) => problem.hint(format!("did you mean {meant}?")),
+        None => problem.hint(format!("there are: {}", names().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// The schema's own rules, by a JSON Schema validator that is told what two Kubernetes extensions mean.
+fn schema_problems(value: &Value, schema: &Value) -> Vec<Problem> {
+    let mut schema = schema.clone();
+    translate(&mut schema);
+    let validator = jsonschema::validator_for(&schema).expect("the schema of our own types is one");
+    let problem = |error: jsonschema::ValidationError<'_>| {
+        let path = dotted(error.instance_path().as_str());
+        let came = short(error.instance());
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                Problem::new(join(&path, property.as_str().unwrap_or_default()), "this field", "nothing")
+            }
+            kind => Problem::new(path, expectation(kind).unwrap_or_else(|| error.to_string()), came),
+        }
+    };
+    validator.iter_errors(value).map(problem).collect()
+}
+
+fn translate(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                object.insert("type".to_owned(), json!(["integer", "string"]));
+            }
+            if object.get("nullable") == Some(&Value::Bool(true)) {
+                if let Some(Value::String(kind)) = object.get("type") {
+                    let kinds = json!([kind, "null"]);
+                    object.insert("type".to_owned(), kinds);
+                }
+                if let Some(Value::Array(options)) = object.get_mut("enum") {
+                    options.push(Value::Null);
+                }
+            }
+            object.values_mut().for_each(translate);
+        }
+        Value::Array(items) => items.iter_mut().for_each(translate),
+        _ => {}
+    }
+}
+
+fn expectation(kind: &ValidationErrorKind) -> Option<String> {
+    Some(match kind {
+        ValidationErrorKind::Type { kind: TypeKind::Single(kind) } => article(&kind.to_string()),
+        ValidationErrorKind::Type { kind: TypeKind::Multiple(kinds) } => {
+            let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).filter(|kind| kind != "null").collect();
+            kinds.iter().map(|kind| article(kind)).collect::<Vec<_>>().join(" or ")
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options = options.as_array().into_iter().flatten().filter(|option| !option.is_null()).map(short);
+            format!("one of {}", options.collect::<Vec<_>>().join(", "))
+        }
+        ValidationErrorKind::Pattern { pattern } => described(pattern),
+        ValidationErrorKind::Minimum { limit } => format!("at least {}", whole(limit)),
+        ValidationErrorKind::Maximum { limit } => format!("at most {}", whole(limit)),
+        ValidationErrorKind::MinItems { limit } => format!("at least {limit} of them"),
+        ValidationErrorKind::MaxItems { limit } => format!("at most {limit} of them"),
+        ValidationErrorKind::MinLength { limit } => format!("at least {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("at most {limit} characters"),
+        ValidationErrorKind::Not { schema } => {
+            let fields = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            format!("at most one of {}", fields.collect::<Vec<_>>().join(" and "))
+        }
+        _ => return None,
+    })
+}
+
+/// A limit of a schema is a float to the definition's types, though every one of ours is whole.
+fn whole(limit: &Value) -> String {
+    limit.as_f64().map_or_else(|| limit.to_string(), |limit| format!("{limit:.0}"))
+}
+
+fn article(kind: &str) -> String {
+    match kind {
+        "integer" => "a whole number".to_owned(),
+        "array" => "a list".to_owned(),
+        "object" => "fields (a mapping)".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        other => format!("a {other}"),
+    }
+}
+
+/// What a pattern of our schema means, for people.
+fn described(pattern: &str) -> String {
+    let known = [
+        ("(d|h|ms|m|us|s)", "a time such as 250ms, 90s or 1h30m"),
+        ("^http://", "an address such as http://api.shop.svc:8080"),
+        ("^/[!-~]*$", "a path that begins with / and has no space, percent-encoded where needed"),
+        ("^[a-z0-9]([-a-z0-9", "lower-case letters, digits and -, as in a DNS label"),
+        ("[1-5]xx", "a status such as 429 or a class such as 2xx"),
+        ("^Auto$", "Auto or a number"),
+        ("(Ki|Mi|Gi)", "a size such as 256Mi"),
+        ("m)$", "CPUs such as 500m or 2"),
+    ];
+    let found = known.into_iter().find(|(part, _)| pattern.contains(part));
+    found.map_or_else(|| format!("text that matches {pattern}"), |(_, meaning)| meaning.to_owned())
+}
+
+/// From `/spec/scenarios/0/name` to `spec.scenarios[0].name`.
+fn dotted(pointer: &str) -> String {
+    pointer.split('/').skip(1).fold(String::new(), |path, part| {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        if part.bytes().all(|byte| byte.is_ascii_digit()) { format!("{path}[{part}]") } else { join(&path, &part) }
+    })
+}
+
+/// A value in an error message: as JSON, cut where it is long.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
+}
+
+/// The CEL rules of a value and of everything in it. Rules on a change (`oldSelf`) hold for a new object.
+fn cel_problems(value: &Value, schema: &Value, path: &str, problems: &mut Vec<Problem>) {
+    for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+        let text = rule["rule"].as_str().unwrap_or_default();
+        if !text.contains("oldSelf") && !holds(text, value) {
+            let message = rule["message"].as_str().unwrap_or(text);
+            let expected = message.strip_prefix("expected ").unwrap_or(message);
+            problems.push(Problem::new(path, expected, short(value)));
+        }
+    }
+    match value {
+        Value::Object(object) => {
+            for (name, schema) in properties(schema).into_iter().flatten() {
+                if let Some(value) = object.get(name) {
+                    cel_problems(value, schema, &join(path, name), problems);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(schema) = schema.get("items") else { return };
+            for (i, item) in items.iter().enumerate() {
+                cel_problems(item, schema, &format!("{path}[{i}]"), problems);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A rule that cannot be evaluated does not hold, as in the API server.
+fn holds(rule: &str, value: &Value) -> bool {
+    let program = Program::compile(rule).expect("a rule of our own schema compiles: a test evaluates each of them");
+    let mut context = Context::default();
+    context.add_variable("self", value).is_ok() && program.execute(&context).is_ok_and(|v| v == CelValue::Bool(true))
+}

@@ -1,0 +1,253 @@
+//! The criterion grammar: `aggregate(metric) operator value`, e.g. `p95(latency[ok]) < 500ms`.
+//!
+//! A hand-written parser of a small regular language, so that an error can point at the column and say what would
+//! have been right there. It checks units too: a criterion that parses can be evaluated.
+
+mod parse;
+
+use std::fmt;
+
+use crate::outcome::Outcome;
+use crate::units::{Size, short_share, short_time};
+
+/// A parsed criterion.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expr {
+    /// How the samples become one value.
+    pub aggregate: Aggregate,
+    /// What is measured.
+    pub metric: Metric,
+    /// How the value is compared.
+    pub operator: Operator,
+    /// With what.
+    pub limit: Value,
+}
+
+/// How samples become one value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregate {
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// The mean.
+    Avg,
+    /// The median.
+    Med,
+    /// The standard deviation.
+    Stddev,
+    /// A percentile, 0 < p < 100.
+    Percentile(f64),
+    /// How many.
+    Count,
+    /// A share of all requests, or per second for `requests`, `bytes_in` and `bytes_out`.
+    Rate,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// From the intended time of a request to the end of its response; of one outcome only, if named.
+    Latency(Option<Outcome>),
+    /// From the actual send to the end of the response.
+    ServiceTime,
+    /// Actual minus intended send time: the generator's own fault.
+    Lateness,
+    /// Requests sent.
+    Requests,
+    /// Requests that failed.
+    Errors,
+    /// Requests with a good answer.
+    Success,
+    /// Bytes received.
+    BytesIn,
+    /// Bytes sent.
+    BytesOut,
+    /// Responses with this status.
+    Status(u16),
+    /// Requests with this outcome.
+    Outcome(Outcome),
+}
+
+/// How a value is compared with its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+}
+
+/// A value with its unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Value {
+    /// The unit.
+    pub unit: Unit,
+    /// So many of it.
+    pub amount: f64,
+}
+
+/// The unit of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Microseconds.
+    Time,
+    /// 0..=1 of all requests.
+    Share,
+    /// A number per second.
+    PerSecond,
+    /// A number.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Bytes per second.
+    BytesPerSecond,
+}
+
+/// Where a criterion is wrong, and what would be right there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: expected {expected}, got {found}")]
+pub struct ParseError {
+    /// The column, from 1.
+    pub column: usize,
+    /// What would have been right.
+    pub expected: String,
+    /// What was there.
+    pub found: String,
+}
+
+const AGGREGATES: [(&str, Aggregate); 7] = [
+    ("min", Aggregate::Min),
+    ("max", Aggregate::Max),
+    ("avg", Aggregate::Avg),
+    ("med", Aggregate::Med),
+    ("stddev", Aggregate::Stddev),
+    ("count", Aggregate::Count),
+    ("rate", Aggregate::Rate),
+];
+const METRICS: [&str; 10] = [
+    "latency",
+    "service_time",
+    "lateness",
+    "requests",
+    "errors",
+    "success",
+    "bytes_in",
+    "bytes_out",
+    "status",
+    "outcome",
+];
+/// Two-character operators come before their first characters.
+const OPERATORS: [(&str, Operator); 6] = [
+    ("<=", Operator::LessOrEqual),
+    (">=", Operator::GreaterOrEqual),
+    ("==", Operator::Equal),
+    ("!=", Operator::NotEqual),
+    ("<", Operator::Less),
+    (">", Operator::Greater),
+];
+
+impl Operator {
+    /// Whether the comparison holds.
+    pub fn holds(self, value: f64, limit: f64) -> bool {
+        // A value comes from integers and a division, a limit from a decimal: equality needs some tolerance.
+        let near = (value - limit).abs() <= limit.abs().max(value.abs()) * 1e-9;
+        match self {
+            Self::Less => value < limit && !near,
+            Self::LessOrEqual => value <= limit || near,
+            Self::Greater => value > limit && !near,
+            Self::GreaterOrEqual => value >= limit || near,
+            Self::Equal => near,
+            Self::NotEqual => !near,
+        }
+    }
+
+    /// Whether the criterion asks for a value that is small enough (rather than large enough, or exact).
+    pub const fn is_upper_bound(self) -> bool {
+        matches!(self, Self::Less | Self::LessOrEqual)
+    }
+}
+
+impl Metric {
+    /// Whether each sample has a value, so that percentiles exist.
+    pub const fn is_distribution(self) -> bool {
+        matches!(self, Self::Latency(_) | Self::ServiceTime | Self::Lateness)
+    }
+
+    /// Whether the figure can be the generator's doing: a late or starved generator changes latency and rate,
+    /// but not what the target answers.
+    pub fn is_explained_by_generator(self, unit: Unit) -> bool {
+        self.is_distribution() || matches!(unit, Unit::PerSecond | Unit::BytesPerSecond)
+    }
+}
+
+impl Expr {
+    /// The unit of the value, and so of its limit.
+    pub const fn unit(&self) -> Unit {
+        unit_of(self.aggregate, self.metric)
+    }
+}
+
+const fn unit_of(aggregate: Aggregate, metric: Metric) -> Unit {
+    match (aggregate, metric) {
+        (Aggregate::Count, Metric::BytesIn | Metric::BytesOut) => Unit::Bytes,
+        (Aggregate::Count, _) => Unit::Count,
+        (Aggregate::Rate, Metric::BytesIn | Metric::BytesOut) => Unit::BytesPerSecond,
+        (Aggregate::Rate, Metric::Requests) => Unit::PerSecond,
+        (Aggregate::Rate, _) => Unit::Share,
+        _ => Unit::Time,
+    }
+}
+
+impl Unit {
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Time => "a time such as 500ms or 1.5s",
+            Self::Share => "a share such as 1%",
+            Self::PerSecond => "a rate such as 1000/s",
+            Self::Count => "a number such as 100",
+            Self::Bytes => "a size such as 10Ki",
+            Self::BytesPerSecond => "a size per second such as 10Mi/s",
+        }
+    }
+
+    fn of_suffix(self, suffix: &str) -> Option<f64> {
+        let size = |suffix| Size::UNITS.iter().find(|(unit, _)| *unit == suffix).map(|(_, size)| *size as f64);
+        match (self, suffix) {
+            (Self::Time, "us") | (Self::PerSecond, "/s") | (Self::Count, "") => Some(1.0),
+            (Self::Time, "ms") => Some(1e3),
+            (Self::Time, "s") => Some(1e6),
+            (Self::Time, "m") => Some(60e6),
+            (Self::Time, "h") => Some(3600e6),
+            (Self::Share, "%") => Some(0.01),
+            (Self::PerSecond, "/m") => Some(1.0 / 60.0),
+            (Self::Bytes, suffix) => size(suffix),
+            (Self::BytesPerSecond, suffix) => suffix.strip_suffix("/s").and_then(size),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// For people: three digits, `812ms`, `0.52%`, `9840/s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |n: f64| if n >= 100.0 || n.fract() == 0.0 { format!("{n:.0}") } else { format!("{n:.3}") };
+        let text = match self.unit {
+            Unit::Time => short_time(self.amount),
+            Unit::Share => short_share(self.amount),
+            Unit::PerSecond => format!("{}/s", number(self.amount)),
+            Unit::Count => number(self.amount),
+            Unit::Bytes => Size(self.amount.round() as u64).to_string(),
+            Unit::BytesPerSecond => format!("{}/s", Size(self.amount.round() as u64)),
+        };
+        f.pad(&text)
+    }
+}

@@ -1,0 +1,250 @@
+//! Parses a criterion, by hand: an error points at the column and says what would have been right there.
+
+use std::str::FromStr;
+
+use super::{AGGREGATES, Aggregate, Expr, METRICS, Metric, OPERATORS, ParseError, Unit, Value, unit_of};
+use crate::outcome::Outcome;
+use crate::problem::did_you_mean;
+
+/// The rest of the input, and where it begins.
+struct Cursor<'a> {
+    whole: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn rest(&self) -> &'a str {
+        &self.whole[self.at..]
+    }
+
+    fn skip_space(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
+    /// The longest run of such characters, which may be empty.
+    fn take(&mut self, accept: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let end = rest.find(|c| !accept(c)).unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    fn eat(&mut self, token: &str) -> bool {
+        self.skip_space();
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    fn expect(&mut self, token: &str) -> Result<(), ParseError> {
+        if self.eat(token) { Ok(()) } else { Err(self.error(self.at, format!("`{token}`"))) }
+    }
+
+    /// An error at a byte offset, with what stands there up to the next space.
+    fn error(&self, at: usize, expected: impl Into<String>) -> ParseError {
+        let found: String = self.whole[at..].chars().take_while(|c| !c.is_whitespace()).take(30).collect();
+        ParseError {
+            column: self.whole[..at].chars().count() + 1,
+            expected: expected.into(),
+            found: if found.is_empty() { "the end".to_owned() } else { format!("`{found}`") },
+        }
+    }
+}
+
+impl FromStr for Expr {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut cursor = Cursor { whole: text, at: 0 };
+        cursor.skip_space();
+        let start = cursor.at;
+        let aggregate = aggregate(&mut cursor)?;
+        cursor.expect("(")?;
+        let metric = metric(&mut cursor)?;
+        cursor.expect(")")?;
+        check_pair(aggregate, metric).map_err(|expected| cursor.error(start, expected))?;
+        cursor.skip_space();
+        let operator = OPERATORS.iter().find(|(token, _)| cursor.eat(token)).map(|(_, operator)| *operator);
+        let operator = operator.ok_or_else(|| cursor.error(cursor.at, "one of < <= > >= == !="))?;
+        let limit = value(&mut cursor, unit_of(aggregate, metric))?;
+        cursor.skip_space();
+        if cursor.rest().is_empty() {
+            return Ok(Self { aggregate, metric, operator, limit });
+        }
+        Err(cursor.error(cursor.at, "the end of the criterion"))
+    }
+}
+
+fn aggregate(cursor: &mut Cursor<'_>) -> Result<Aggregate, ParseError> {
+    let start = cursor.at;
+    let name = cursor.take(|c| c.is_ascii_alphanumeric() || c == '.' || c == '_');
+    if let Some((_, aggregate)) = AGGREGATES.iter().find(|(known, _)| *known == name) {
+        return Ok(*aggregate);
+    }
+    let percentile = name.strip_prefix('p').filter(|digits| digits.starts_with(|c: char| c.is_ascii_digit()));
+    match percentile.and_then(|digits| digits.parse::<f64>().ok()) {
+        Some(p) if p > 0.0 && p < 100.0 => Ok(Aggregate::Percentile(p)),
+        Some(_) => Err(cursor.error(start, "a percentile between 0 and 100, such as p95 or p99.9")),
+        None => {
+            let known = AGGREGATES.iter().map(|(name, _)| *name);
+            let meant = did_you_mean(name, known).map(|meant| format!(" (did you mean {meant}?)"));
+            let expected = "an aggregate: min max avg med stddev p50..p99.999 count rate";
+            Err(cursor.error(start, format!("{expected}{}", meant.unwrap_or_default())))
+        }
+    }
+}
+
+fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
+    cursor.skip_space();
+    let start = cursor.at;
+    let name = cursor.take(|c| c.is_ascii_alphanumeric() || c == '_');
+    match name {
+        "latency" if cursor.eat("[") => {
+            let outcome = outcome(cursor)?;
+            if !outcome.has_latency() {
+                let at = cursor.at - outcome.name().len();
+                return Err(cursor.error(at, "an outcome that has a latency: ok, unexpected-status or timeout"));
+            }
+            cursor.expect("]")?;
+            Ok(Metric::Latency(Some(outcome)))
+        }
+        "latency" => Ok(Metric::Latency(None)),
+        "service_time" => Ok(Metric::ServiceTime),
+        "lateness" => Ok(Metric::Lateness),
+        "requests" => Ok(Metric::Requests),
+        "errors" => Ok(Metric::Errors),
+        "success" => Ok(Metric::Success),
+        "bytes_in" => Ok(Metric::BytesIn),
+        "bytes_out" => Ok(Metric::BytesOut),
+        "status" => {
+            cursor.expect("(")?;
+            cursor.skip_space();
+            let at = cursor.at;
+            let code = cursor.take(|c| c.is_ascii_alphanumeric()).parse().ok();
+            let code = code.filter(|code| (100..600).contains(code));
+            let code = code.ok_or_else(|| cursor.error(at, "a status code, 100 to 599"))?;
+            cursor.expect(")")?;
+            Ok(Metric::Status(code))
+        }
+        "outcome" => {
+            cursor.expect("(")?;
+            let outcome = outcome(cursor)?;
+            cursor.expect(")")?;
+            Ok(Metric::Outcome(outcome))
+        }
+        _ => {
+            let meant = did_you_mean(name, METRICS).map(|meant| format!(" (did you mean {meant}?)"));
+            let known = METRICS.join(" ").replace("status", "status(CODE)").replace("outcome", "outcome(NAME)");
+            Err(cursor.error(start, format!("a metric: {known}{}", meant.unwrap_or_default())))
+        }
+    }
+}
+
+fn outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, ParseError> {
+    cursor.skip_space();
+    let start = cursor.at;
+    let name = cursor.take(|c| c.is_ascii_alphanumeric() || c == '-');
+    name.parse().map_err(|()| {
+        let known = Outcome::ALL.map(Outcome::name).join(" ");
+        cursor.error(start, format!("an outcome: {known}"))
+    })
+}
+
+fn check_pair(aggregate: Aggregate, metric: Metric) -> Result<(), &'static str> {
+    match (aggregate, metric) {
+        (Aggregate::Count, metric) if metric.is_distribution() => {
+            Err("count of requests, errors, success, bytes, status or outcome: times are not counted")
+        }
+        (Aggregate::Rate, metric) if metric.is_distribution() => {
+            Err("rate of requests, errors, success, bytes, status or outcome: times have no rate")
+        }
+        (Aggregate::Count | Aggregate::Rate, _) => Ok(()),
+        (_, metric) if metric.is_distribution() => Ok(()),
+        _ => Err("count or rate: this metric is counted, and has no other aggregate"),
+    }
+}
+
+fn value(cursor: &mut Cursor<'_>, unit: Unit) -> Result<Value, ParseError> {
+    cursor.skip_space();
+    let start = cursor.at;
+    let number = cursor.take(|c| c.is_ascii_digit() || c == '.');
+    let suffix = cursor.take(|c| c.is_ascii_alphabetic() || c == '%' || c == '/');
+    let number = number.parse::<f64>().ok().filter(|n| n.is_finite());
+    match (number, unit.of_suffix(suffix)) {
+        (Some(number), Some(factor)) => Ok(Value { unit, amount: number * factor }),
+        // 0 is 0 in every unit but a share and a rate are clearer with theirs; a bare number is refused otherwise.
+        _ => Err(cursor.error(start, unit.example())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::criterion::Operator;
+    use proptest::prelude::*;
+
+    #[test]
+    fn criteria_of_the_design_are_read() {
+        let expr: Expr = "p95(latency) < 500ms".parse().unwrap();
+        assert_eq!(expr.aggregate, Aggregate::Percentile(95.0));
+        assert_eq!((expr.metric, expr.operator), (Metric::Latency(None), Operator::Less));
+        assert_eq!(expr.limit, Value { unit: Unit::Time, amount: 500_000.0 });
+        for text in [
+            "rate(errors) < 1%",
+            "rate(requests) >= 10000/s",
+            "p99.999(service_time)<=1.5s",
+            "count(status(429)) == 0",
+            "rate(outcome(timeout)) < 0.1%",
+            " max( latency[ok] ) < 2s ",
+            "rate(bytes_in) > 10Mi/s",
+            "count(requests) == 7300",
+            "stddev(lateness) < 200us",
+        ] {
+            assert!(text.parse::<Expr>().is_ok(), "{text}: {:?}", text.parse::<Expr>());
+        }
+    }
+
+    #[test]
+    fn an_error_points_at_the_column_and_says_what_would_be_right() {
+        let said = |text: &str| text.parse::<Expr>().unwrap_err().to_string();
+        let starts = |text: &str, expected: &str| assert!(said(text).starts_with(expected), "{text}: {}", said(text));
+        starts("p95(latncy) < 500ms", "column 5: expected a metric");
+        assert!(said("p95(latncy) < 500ms").contains("did you mean latency?"));
+        starts("p95(latency) < 500", "column 16: expected a time such as 500ms");
+        starts("p95(latency) = 500ms", "column 14: expected one of < <= > >= == !=, got `=`");
+        starts("p100(latency) < 1s", "column 1: expected a percentile between 0 and 100");
+        starts("rate(errors) < 1", "column 16: expected a share such as 1%, got `1`");
+        starts("rate(errors) < 1% and more", "column 19: expected the end of the criterion");
+        starts("count(latency) < 5", "column 1: expected count of requests");
+        starts("avg(errors) < 5", "column 1: expected count or rate");
+        starts("rate(outcome(tmeout)) < 5%", "column 14: expected an outcome: ok");
+        starts("max(latency[reset]) < 5s", "column 13: expected an outcome that has a latency");
+        starts("", "column 1: expected an aggregate");
+        starts("p95", "column 4: expected `(`, got the end");
+        starts("p95(latency) < -5ms", "column 16: expected a time");
+        starts("count(status(999)) < 5", "column 14: expected a status code");
+    }
+
+    #[test]
+    fn a_share_read_from_a_decimal_equals_the_same_share_counted() {
+        assert!(Operator::LessOrEqual.holds(3.0 / 300.0, 1.0 * 0.01));
+        assert!(!Operator::Less.holds(3.0 / 300.0, 1.0 * 0.01));
+        assert!(Operator::Equal.holds(0.0, 0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in "\\PC*") {
+            let _ = text.parse::<Expr>();
+        }
+
+        #[test]
+        fn parsing_near_misses_never_panics(
+            text in "(p9?9|rate|count)[(]?(latency|errors|status)[(\\[]?[a-zé0-9]{0,3}[)\\]]{0,2} ?[<>=!]{0,2} ?[0-9.]{0,4}[a-z%/]{0,2}"
+        ) {
+            let _ = text.parse::<Expr>();
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! `LoadTest`: one run of a load test, as a Job is one run of a program.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Toleration;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::scenario::Scenario;
+use crate::status::LoadTestStatus;
+use crate::units::Micros;
+
+/// One run of a load test: what load to put on which service, and what must hold. It runs once, as a Job does,
+/// and then holds the figures and the verdict. To run it again, create another one (kubectl create with
+/// generateName, or delete and apply). The spec is immutable, apart from `suspend`.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "proofload.dev",
+    version = "v1alpha1",
+    kind = "LoadTest",
+    plural = "loadtests",
+    shortname = "lt",
+    namespaced,
+    status = "LoadTestStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Verdict","type":"string","jsonPath":".status.verdict","description":"Passed, Failed, Inconclusive, Unjudged or Error"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Progress","type":"string","jsonPath":".status.progress"}"#,
+    printcolumn = r#"{"name":"Users","type":"integer","jsonPath":".status.live.users","description":"Users at work now"}"#,
+    printcolumn = r#"{"name":"RPS","type":"integer","jsonPath":".status.live.rps","description":"Requests per second: of the last seconds, or of the whole run once it has finished"}"#,
+    printcolumn = r#"{"name":"P99","type":"string","jsonPath":".status.live.p99","description":"99th percentile of latency so far"}"#,
+    printcolumn = r#"{"name":"Errors","type":"string","jsonPath":".status.live.errors","description":"Share of requests that failed so far"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.message","priority":1}"#
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "self.target == oldSelf.target && self.scenarios == oldSelf.scenarios && self.criteria == oldSelf.criteria \
+              && self.runners == oldSelf.runners && self.results == oldSelf.results",
+     "message": "a LoadTest is one run: its spec cannot be changed, apart from suspend. Delete it and create it again, \
+                 or create another one under another name"},
+    {"rule": "self.scenarios.all(s, self.scenarios.exists_one(t, t.name == s.name))",
+     "message": "expected scenario names that differ from each other"},
+    {"rule": "self.scenarios.all(s, !has(s.after) || self.scenarios.exists(t, t.name == s.after))",
+     "message": "expected after to name a scenario of this test"},
+]))]
+pub struct LoadTestSpec {
+    /// The service under test.
+    pub target: Target,
+    /// What traffic to send. All scenarios begin together unless one names another in `after`.
+    #[schemars(length(min = 1, max = 32))]
+    pub scenarios: Vec<Scenario>,
+    /// What must hold. Without criteria the verdict is `Unjudged`.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub criteria: Vec<Criterion>,
+    /// How many pods send the load, and how they run. Without a cluster: ignored but for `count`.
+    #[serde(default)]
+    pub runners: Runners,
+    /// What becomes of the results.
+    #[serde(default)]
+    pub results: Results,
+    /// Before the run: it does not start until this is false. During the run: the load is stopped at once and the
+    /// verdict is `Inconclusive`, since a load test cannot be continued.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// The service under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Scheme, host, port and a path that is put before the paths of all steps, e.g. `http://api.shop.svc:8080/v1`.
+    /// `http` only, in this version.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^http://[!-~]+$"))]
+    pub base_url: String,
+    /// Headers of every request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub headers: BTreeMap<String, String>,
+    /// How long a request may take, from its intended time to the last byte of the response, before it is counted as
+    /// `timeout`.
+    #[serde(default = "Target::default_timeout")]
+    pub timeout: Micros,
+    /// How users share connections.
+    #[serde(default)]
+    pub connections: Connections,
+}
+
+impl Target {
+    const fn default_timeout() -> Micros {
+        Micros::from_secs(30)
+    }
+}
+
+/// How users share connections. Exactly one of both; default `{perUser: 1}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.perUser) != has(self.shared)", "message": "expected exactly one of perUser and shared"},
+]))]
+pub struct Connections {
+    /// Each user has this many connections of its own, kept alive, and sends its requests over them in turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16))]
+    pub per_user: Option<u32>,
+    /// All users of all runners together have this many connections. A request waits for a free one; its latency
+    /// includes the wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub shared: Option<u32>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { per_user: Some(1), shared: None }
+    }
+}
+
+/// One line that must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Criterion {
+    /// `aggregate(metric) operator value`, e.g. `p95(latency) < 500ms`, `rate(errors) < 1%`,
+    /// `rate(requests) >= 1000/s`, `count(status(503)) == 0`.
+    #[schemars(length(min = 1, max = 256))]
+    pub expr: String,
+    /// The scenario, or `scenario/step`, that is judged. Default: the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 127))]
+    // Not `on`: to kubectl, which reads YAML 1.1, a bare `on` is `true`.
+    pub of: Option<String>,
+    /// `Fail`: the run fails when this does not hold. `Warn`: it is said, and changes no verdict.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// What a criterion that does not hold means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Severity {
+    /// The run fails.
+    #[default]
+    Fail,
+    /// It is said, and changes no verdict.
+    Warn,
+}
+
+/// The pods that send the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Runners {
+    /// A number, or `Auto`: as many as the load needs by the published cost model (`status.plan` has the answer).
+    pub count: RunnerCount,
+    /// CPU and memory of each runner, as request and as limit. Default: by the cost model.
+    pub resources: RunnerResources,
+    /// The runner's image. Default: the one that came with the operator.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 512))]
+    pub image: String,
+    /// What happens when a runner is lost (evicted, killed, its node gone). It is never replaced, and the verdict is
+    /// never `Passed`. `Inconclusive`: the others go on to the end. `Abort`: the run is stopped at once.
+    pub on_lost: OnLost,
+    /// How long the runners may take to be ready, all of them, before the test ends as `Error`.
+    pub start_deadline: Micros,
+    /// A runner that has not heard from the operator for so long stops its load by itself.
+    pub heartbeat_timeout: Micros,
+    /// Where the pods may run.
+    pub template: RunnerTemplate,
+}
+
+impl Default for Runners {
+    fn default() -> Self {
+        Self {
+            count: RunnerCount::Auto,
+            resources: RunnerResources::default(),
+            image: String::new(),
+            on_lost: OnLost::Inconclusive,
+            start_deadline: Micros::from_secs(120),
+            heartbeat_timeout: Micros::from_secs(120),
+            template: RunnerTemplate::default(),
+        }
+    }
+}
+
+/// How many runners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunnerCount {
+    /// As many as the load needs.
+    Auto,
+    /// So many.
+    Fixed(u32),
+}
+
+impl RunnerCount {
+    /// The most runners that one test can have.
+    pub const MAX: u32 = 500;
+}
+
+impl Serialize for RunnerCount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("Auto"),
+            Self::Fixed(count) => serializer.serialize_u32(*count),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RunnerCount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Count(u32),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Count(count) => Ok(Self::Fixed(count)),
+            Written::Text(text) if text == "Auto" => Ok(Self::Auto),
+            Written::Text(text) => {
+                Err(serde::de::Error::custom(format!("expected Auto or a number of runners, got {text:?}")))
+            }
+        }
+    }
+}
+
+impl JsonSchema for RunnerCount {
+    fn schema_name() -> Cow<'static, str> {
+        "RunnerCount".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"x-kubernetes-int-or-string": true, "minimum": 1, "maximum": Self::MAX, "pattern": "^Auto$"})
+    }
+}
+
+/// CPU and memory of a runner: each is its request and its limit, so that no neighbour changes the figures.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunnerResources {
+    /// CPU, e.g. `500m` or `2`. A runner uses one thread for each whole CPU, and at least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = "^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$"))]
+    pub cpu: Option<String>,
+    /// Memory, e.g. `256Mi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = "^[1-9][0-9]{0,6}(Ki|Mi|Gi)$"))]
+    pub memory: Option<String>,
+}
+
+/// What happens when a runner is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OnLost {
+    /// The others go on to the end.
+    #[default]
+    Inconclusive,
+    /// The run is stopped at once.
+    Abort,
+}
+
+/// Where the pods may run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunnerTemplate {
+    /// Labels that a node must have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that do not matter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+}
+
+/// What becomes of the results.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Results {
+    /// How long after its end the test is deleted, with its report. Default: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Micros>,
+}

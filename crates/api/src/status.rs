@@ -1,0 +1,259 @@
+//! What the operator says of a run, in `status`. No floats: figures for people are strings such as `14ms`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::loadtest::Severity;
+
+/// What the operator says of a run. Read only; at most 64 KiB.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadTestStatus {
+    /// Where the run is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The verdict: written once, at the end, and never changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Why it is so, in a sentence or a few.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// How much of the planned time has passed, e.g. `40%`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub progress: String,
+    /// What was planned: runners, users, time, resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// How many runners are where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runners: Option<RunnersStatus>,
+    /// The last seconds while running, the whole run once finished: what the columns of kubectl show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveStatus>,
+    /// Figures of the whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<FiguresStatus>,
+    /// Figures of each scenario.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<ScenarioStatus>,
+    /// What each criterion saw.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<CriterionStatus>,
+    /// The load generator's own health.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorStatus>,
+    /// The `ConfigMap` that holds the whole report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportReference>,
+    /// When the load began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the verdict was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Finished`, `Succeeded`, `Reconciling`, `Stalled`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Admitted, not begun: suspended, or about to be.
+    Pending,
+    /// Runners are being created and made ready.
+    Starting,
+    /// Load is on the target.
+    Running,
+    /// The load has ended; the last figures are being fetched and judged.
+    Finishing,
+    /// The verdict is there.
+    Finished,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Whether the target holds the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Verdict {
+    /// Every criterion held, and every runner's final figures are in it.
+    Passed,
+    /// A criterion did not hold.
+    Failed,
+    /// The figures cannot be trusted: no samples, a lost runner, a saturated generator.
+    Inconclusive,
+    /// There are no criteria.
+    Unjudged,
+    /// It could not run.
+    Error,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Passed => "Passed",
+            Self::Failed => "Failed",
+            Self::Inconclusive => "Inconclusive",
+            Self::Unjudged => "Unjudged",
+            Self::Error => "Error",
+        })
+    }
+}
+
+/// What became of a criterion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CriterionOutcome {
+    /// It held.
+    Pass,
+    /// It did not hold.
+    Fail,
+    /// There were no samples, which never passes.
+    NoData,
+    /// The figures cannot be trusted enough to say.
+    Untrusted,
+}
+
+impl fmt::Display for CriterionOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pass => "Pass",
+            Self::Fail => "Fail",
+            Self::NoData => "NoData",
+            Self::Untrusted => "Untrusted",
+        })
+    }
+}
+
+/// What was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// Runner pods.
+    pub runners: u32,
+    /// The most users at once, over all runners.
+    pub users: u32,
+    /// The longest that the load can last, e.g. `5m10s`.
+    pub duration: String,
+    /// CPU of each runner.
+    pub cpu: String,
+    /// Memory of each runner.
+    pub memory: String,
+    /// Why so many runners of that size.
+    pub reason: String,
+}
+
+/// How many runners are where. A runner is counted in `desired` and in one of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunnersStatus {
+    /// Planned.
+    pub desired: u32,
+    /// Waiting for the start.
+    pub ready: u32,
+    /// Sending load.
+    pub running: u32,
+    /// At the end of their share of the plan.
+    pub finished: u32,
+    /// Gone before the end of their share.
+    pub lost: u32,
+}
+
+/// What the columns of kubectl show.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveStatus {
+    /// Users at work.
+    pub users: u32,
+    /// Requests per second.
+    pub rps: u64,
+    /// 99th percentile of latency, `-` without samples.
+    pub p99: String,
+    /// Share of requests that failed.
+    pub errors: String,
+}
+
+/// Figures of a run or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FiguresStatus {
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Share of requests that failed.
+    pub error_rate: String,
+    /// Requests per second.
+    pub rps: u64,
+    /// Requests by outcome, without those that are zero.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<String, u64>,
+    /// Latency: `p50`, `p95`, `p99`, `max`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latency: BTreeMap<String, String>,
+}
+
+/// Figures of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScenarioStatus {
+    /// The scenario.
+    pub name: String,
+    /// The verdict of the criteria on this scenario and its steps.
+    pub verdict: Verdict,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: FiguresStatus,
+}
+
+/// What a criterion saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CriterionStatus {
+    /// The criterion.
+    pub expr: String,
+    /// What it is judged on, if not the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// What a failure means.
+    #[serde(default)]
+    pub severity: Severity,
+    /// The value seen, e.g. `812ms`, or `-` without samples.
+    pub observed: String,
+    /// What became of it.
+    pub outcome: CriterionOutcome,
+}
+
+/// The load generator's own health.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GeneratorStatus {
+    /// Whether it kept up. If not, latency and rate say more about it than about the target.
+    pub healthy: bool,
+    /// CPU used, as a share of what the busiest runner had.
+    pub cpu: String,
+    /// Share of time for which the busiest runner was throttled.
+    pub throttled: String,
+    /// 99th percentile of lateness: actual minus intended send time.
+    pub lateness_p99: String,
+    /// How far apart the runners began.
+    pub skew: String,
+}
+
+/// Where the whole report is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportReference {
+    /// A `ConfigMap` in the same namespace; its key `report.json.gz` is the report.
+    pub config_map: String,
+}

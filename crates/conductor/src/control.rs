@@ -1,0 +1,43 @@
+//! The control API between a conductor and a runner pod: paths and messages. No transport here.
+//!
+//! Every request carries `Authorization: Bearer <JWT>`, signed with Ed25519 by the operator and valid for a short time
+//! for one run. Runners hold only the public key.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET`: an encoded [`proofload_results::Snapshot`]. Also counts as a sign of life from the conductor.
+pub const SNAPSHOT: &str = "/v1/snapshot";
+/// `POST` [`BeginRequest`]: begin scenarios. Idempotent; answers [`ClockResponse`].
+pub const BEGIN: &str = "/v1/begin";
+/// `POST`: no new request from now on. Idempotent; answers [`ClockResponse`].
+pub const STOP: &str = "/v1/stop";
+/// `POST`: the final snapshot has been stored, the runner may go. Refused (409) while load is under way.
+pub const ACKNOWLEDGE: &str = "/v1/acknowledge";
+
+/// How long a token is valid, in seconds.
+pub const TOKEN_SECONDS: u64 = 120;
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The run it is for: [`proofload_plan::Plan::run`].
+    pub aud: String,
+    /// Not valid after: seconds since 1970.
+    pub exp: u64,
+}
+
+/// Begin scenarios.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeginRequest {
+    /// Indices of scenarios of the plan.
+    pub scenarios: Vec<usize>,
+    /// When, in microseconds from the arrival of this message: no clock of another machine is trusted.
+    pub in_micros: u64,
+}
+
+/// A runner's clock as it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockResponse {
+    /// Its monotonic clock, in microseconds: the clock of its snapshots.
+    pub clock: u64,
+}

@@ -1,0 +1,95 @@
+//! Load with all accounting on, to be compared with other generators: requests per second, CPU per request.
+//!
+//! `measure URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS]`: `measure http://127.0.0.1:8080/ 64 10 1` for the cost of
+//! a request, `measure http://127.0.0.1:8080/ 10000 20 1 2000` for lateness and memory at 5,000 requests per second.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proofload_api::scenario::{Flow, Method, StatusPattern};
+use proofload_api::units::Micros;
+use proofload_engine::{Engine, Options};
+use proofload_plan::{
+    Connections, Load, PLAN_VERSION, Plan, Request, Scenario, Segment, Span, Step, Target, ThinkTime, UserCurve,
+};
+use proofload_results::{Cell, Times};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().collect();
+    let url = args.get(1).ok_or("expected URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS]")?;
+    let number = |at: usize, default: u64| args.get(at).map_or(Ok(default), |text| text.parse::<u64>());
+    let (connections, seconds, threads) = (number(2, 64)?, number(3, 10)?, number(4, 1)?);
+    let plan = Arc::new(plan(url, u32::try_from(connections)?, seconds, number(5, 0)?)?);
+    let engine = Engine::launch(Arc::clone(&plan), Segment::WHOLE, Options { threads: usize::try_from(threads)? })?;
+    engine.begin(&[0], Instant::now() + Duration::from_millis(10));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let snapshot = runtime.block_on(async {
+        // Snapshots are a part of what load costs.
+        while tokio::time::timeout(Duration::from_secs(1), engine.ended()).await.is_err() {
+            engine.snapshot().await;
+        }
+        engine.snapshot().await
+    });
+    let mut total = Cell::default();
+    for cell in &snapshot.cells {
+        total.add(&cell.decode()?);
+    }
+    let requests = total.requests();
+    let generator = &snapshot.generator;
+    println!("{requests} requests, {} errors, {:.0}/s", total.errors(), requests as f64 / seconds as f64);
+    println!("CPU per request {:.3} us", generator.cpu as f64 / requests.max(1) as f64);
+    println!(
+        "memory {} KiB, CPU {:.0}%",
+        generator.memory / 1024,
+        100.0 * generator.cpu as f64 / generator.elapsed as f64
+    );
+    show("latency", &total.latency(None));
+    show("lateness", &generator.lateness.decode(proofload_results::histogram::DIGITS)?);
+    for error in &snapshot.errors {
+        println!("{} x {}", error.count, error.message);
+    }
+    Ok(())
+}
+
+fn show(name: &str, times: &Times) {
+    let at = |p: f64| times.percentile(p).unwrap_or_default();
+    println!("{name} us: p50 {} p90 {} p99 {} p99.9 {} max {}", at(50.0), at(90.0), at(99.0), at(99.9), at(100.0));
+}
+
+fn plan(url: &str, users: u32, seconds: u64, think: u64) -> Result<Plan, Box<dyn Error>> {
+    let rest = url.strip_prefix("http://").ok_or("expected a URL that begins with http://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
+    let request = Request {
+        method: Method::Get,
+        path: format!("/{path}"),
+        headers: vec![("Host".to_owned(), authority.to_owned())],
+        body: None,
+    };
+    // Users that begin together would pause together.
+    let think = (think > 0).then(|| ThinkTime { min: Micros::ZERO, max: Micros::from_millis(2 * think) });
+    let hold = Span { name: "hold".to_owned(), from: users, to: users, duration: Micros::from_secs(seconds) };
+    Ok(Plan {
+        version: PLAN_VERSION,
+        run: "measure".to_owned(),
+        seed: 1,
+        target: Target {
+            host: host.to_owned(),
+            port: port.parse()?,
+            authority: authority.to_owned(),
+            timeout: Micros::from_secs(30),
+            connections: Connections::PerUser(1),
+        },
+        scenarios: vec![Scenario {
+            name: "measure".to_owned(),
+            after: None,
+            load: Load::Users(UserCurve::new(vec![hold])),
+            think_time: think,
+            flow: Flow::Sequence,
+            steps: vec![Step { name: "get".to_owned(), weight: 1, request, expect: vec![StatusPattern::Class(2)] }],
+        }],
+        heartbeat_timeout: Micros::from_secs(120),
+        timeline_width: Micros::from_secs(1),
+    })
+}

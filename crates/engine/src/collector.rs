@@ -1,0 +1,186 @@
+//! Adds up what the threads hand over, and makes snapshots of it.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use proofload_api::units::Micros;
+use proofload_results::snapshot::MAX_ERRORS;
+use proofload_results::{Cell, EncodedBucket, EncodedCell, ErrorRecord, ScenarioProgress, Times};
+use tokio::sync::mpsc;
+
+use crate::recorder::{Bucket, Delta, ErrorKey, Progress, Seen};
+use crate::script::Script;
+
+/// What a thread hands over.
+pub(crate) struct Report {
+    pub(crate) thread: usize,
+    /// Of the command that asked for it.
+    pub(crate) ticket: u64,
+    pub(crate) has_ended: bool,
+    pub(crate) is_complete: bool,
+    pub(crate) delta: Delta,
+}
+
+/// Everything that the threads have handed over.
+pub(crate) struct Collector {
+    /// Reports wait here until they are added, so that who gives up waiting for a snapshot loses nothing.
+    pub(crate) inbox: mpsc::UnboundedReceiver<Report>,
+    pub(crate) sequence: u64,
+    pub(crate) ticket: u64,
+    cells: Vec<Kept<Cell, EncodedCell>>,
+    lateness: Times,
+    buckets: Vec<Kept<Total, EncodedBucket>>,
+    errors: BTreeMap<ErrorKey, Seen>,
+    threads: Vec<Thread>,
+}
+
+/// A sum and its compact form, which is made again only after a change.
+#[derive(Default)]
+struct Kept<T, E> {
+    sum: Option<T>,
+    encoded: Option<E>,
+}
+
+/// A bucket over all threads.
+struct Total {
+    bucket: Bucket,
+    /// The most users of each thread.
+    users: Vec<u32>,
+}
+
+/// What is known of a thread.
+#[derive(Clone, Default)]
+struct Thread {
+    ticket: u64,
+    has_ended: bool,
+    is_complete: bool,
+    progress: Vec<Progress>,
+}
+
+impl<T, E: Clone + Default> Kept<T, E> {
+    fn encoded(&mut self, encode: impl FnOnce(&T) -> E) -> E {
+        match (&self.sum, &mut self.encoded) {
+            (None, _) => E::default(),
+            (Some(sum), encoded) => encoded.get_or_insert_with(|| encode(sum)).clone(),
+        }
+    }
+}
+
+impl Collector {
+    pub(crate) fn new(script: &Script, threads: usize, inbox: mpsc::UnboundedReceiver<Report>) -> Self {
+        let thread = Thread { progress: vec![Progress::default(); script.tracks.len()], ..Thread::default() };
+        Self {
+            inbox,
+            sequence: 0,
+            ticket: 0,
+            cells: (0..script.layout.len()).map(|_| Kept { sum: None, encoded: None }).collect(),
+            lateness: Times::new(),
+            buckets: Vec::new(),
+            errors: BTreeMap::new(),
+            threads: vec![thread; threads],
+        }
+    }
+
+    /// Adds a report; each is added once, since each has what was measured since the one before.
+    pub(crate) fn add(&mut self, report: Report) {
+        let Report { thread, ticket, has_ended, is_complete, delta } = report;
+        self.threads[thread] = Thread { ticket, has_ended, is_complete, progress: delta.progress };
+        for (index, cell) in delta.cells {
+            let kept = &mut self.cells[index];
+            kept.encoded = None;
+            match &mut kept.sum {
+                Some(sum) => sum.add(&cell),
+                none => *none = Some(cell),
+            }
+        }
+        self.lateness.add(&delta.lateness);
+        for (index, bucket) in delta.buckets {
+            self.add_bucket(index, thread, &bucket);
+        }
+        for (key, seen) in delta.errors {
+            self.add_error(key, seen);
+        }
+    }
+
+    fn add_bucket(&mut self, index: usize, thread: usize, bucket: &Bucket) {
+        if self.buckets.len() <= index {
+            self.buckets.resize_with(index + 1, || Kept { sum: None, encoded: None });
+        }
+        let threads = self.threads.len();
+        let kept = &mut self.buckets[index];
+        kept.encoded = None;
+        let total = kept.sum.get_or_insert_with(|| Total { bucket: Bucket::new(0), users: vec![0; threads] });
+        total.bucket.requests += bucket.requests;
+        total.bucket.errors += bucket.errors;
+        total.bucket.latency.add(&bucket.latency);
+        total.users[thread] = total.users[thread].max(bucket.users);
+    }
+
+    fn add_error(&mut self, key: ErrorKey, seen: Seen) {
+        if let Some(known) = self.errors.get_mut(&key) {
+            known.count += seen.count;
+            known.first = known.first.min(seen.first);
+            known.last = known.last.max(seen.last);
+        } else if self.errors.len() < MAX_ERRORS {
+            self.errors.insert(key, seen);
+        }
+    }
+
+    /// Whether a thread has answered to a ticket.
+    pub(crate) fn has_answered(&self, thread: usize, ticket: u64) -> bool {
+        self.threads[thread].ticket >= ticket
+    }
+
+    /// Whether all threads have ended, and if so whether their shares are done.
+    pub(crate) fn ended(&self) -> Option<bool> {
+        let all_ended = self.threads.iter().all(|thread| thread.has_ended);
+        all_ended.then(|| self.threads.iter().all(|thread| thread.is_complete))
+    }
+
+    pub(crate) fn cells(&mut self) -> Vec<EncodedCell> {
+        self.cells.iter_mut().map(|kept| kept.encoded(Cell::encode)).collect()
+    }
+
+    pub(crate) fn timeline(&mut self) -> Vec<EncodedBucket> {
+        let encode = |total: &Total| EncodedBucket {
+            requests: total.bucket.requests,
+            errors: total.bucket.errors,
+            users: total.users.iter().sum(),
+            latency: total.bucket.latency.encode(),
+        };
+        self.buckets.iter_mut().map(|kept| kept.encoded(encode)).collect()
+    }
+
+    pub(crate) fn lateness(&self) -> &Times {
+        &self.lateness
+    }
+
+    pub(crate) fn errors(&self, timeout: Micros) -> Vec<ErrorRecord> {
+        let timeout = timeout.to_string();
+        let record = |(key, seen): (&ErrorKey, &Seen)| ErrorRecord {
+            scenario: key.scenario,
+            step: key.step,
+            outcome: key.outcome,
+            message: key.detail.message(key.outcome, &timeout),
+            count: seen.count,
+            first_seen: seen.first.0,
+            last_seen: seen.last.0,
+        };
+        self.errors.iter().map(record).collect()
+    }
+
+    /// A scenario over all threads, given when it and the run began.
+    pub(crate) fn progress(&self, scenario: usize, began: Option<Instant>, run: Option<Instant>) -> ScenarioProgress {
+        let from_begin = |at: Instant| run.map_or(0, |run| Micros::from(at.saturating_duration_since(run)).0);
+        let each = || self.threads.iter().map(|thread| &thread.progress[scenario]);
+        let all_ended = each().all(|progress| progress.ended.is_some());
+        let last = each().filter_map(|progress| progress.ended).max();
+        ScenarioProgress {
+            began: began.map(from_begin),
+            ended: last.filter(|_| all_ended).map(from_begin),
+            users: each().map(|progress| progress.users).sum(),
+            iterations: each().map(|progress| progress.iterations).sum(),
+            cut_iterations: each().map(|progress| progress.cut_iterations).sum(),
+        }
+    }
+}

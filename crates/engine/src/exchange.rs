@@ -1,0 +1,122 @@
+//! One request and its response over one connection.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::failure::Failure;
+use crate::http1::{Prepared, Response};
+
+/// How much is read at once.
+const READ: usize = 64 << 10;
+
+/// Where responses are read to. One for each thread is enough, since nothing of a response is kept between two reads:
+/// a user that waits for its response has no buffer.
+pub(crate) struct Scratch(RefCell<Box<[u8]>>);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self(RefCell::new(vec![0; READ].into()))
+    }
+}
+
+/// What has come and gone so far; kept up to date also for who gives up in the middle.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Traffic {
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) status: Option<u16>,
+}
+
+/// Sends a request and follows its response to the end; whether the connection can be used again.
+pub(crate) async fn exchange(
+    stream: &mut TcpStream,
+    request: &Prepared,
+    scratch: &Scratch,
+    traffic: &mut Traffic,
+) -> Result<bool, Failure> {
+    let mut under_way =
+        UnderWay { request, response: Response::new(request.is_head), written: 0, broken: None, traffic };
+    poll_fn(|cx| {
+        if under_way.written < request.bytes.len() {
+            under_way.write(stream, cx);
+        }
+        under_way.read(stream, cx, &mut scratch.0.borrow_mut())
+    })
+    .await
+}
+
+struct UnderWay<'a> {
+    request: &'a Prepared,
+    response: Response,
+    written: usize,
+    /// Why no more can be written.
+    broken: Option<Failure>,
+    traffic: &'a mut Traffic,
+}
+
+impl UnderWay<'_> {
+    /// Writes what the connection takes. An error does not end the exchange: a target that refuses a large body answers,
+    /// and closes.
+    fn write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) {
+        while self.broken.is_none() && self.written < self.request.bytes.len() {
+            match Pin::new(&mut *stream).poll_write(cx, &self.request.bytes[self.written..]) {
+                Poll::Ready(Ok(written)) => {
+                    self.written += written;
+                    self.traffic.bytes_out += written as u64;
+                }
+                Poll::Ready(Err(error)) => self.broken = Some(Failure::broken(&error)),
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        stream: &mut TcpStream,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<Result<bool, Failure>> {
+        loop {
+            let mut buffer = ReadBuf::new(scratch);
+            // A read that does not fill the buffer tells the runtime that there is no more, which saves a second one.
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
+            let result = match read {
+                Ok(()) if buffer.filled().is_empty() => self.at_end(),
+                Ok(()) => self.follow(buffer.filled()),
+                Err(error) => Err(self.broken.take().unwrap_or_else(|| Failure::broken(&error))),
+            };
+            match result {
+                Ok(None) => {}
+                Ok(Some(reusable)) => return Poll::Ready(Ok(reusable)),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+
+    /// Whether the connection can be used again; none if the response goes on.
+    fn follow(&mut self, bytes: &[u8]) -> Result<Option<bool>, Failure> {
+        let followed = self.response.follow(bytes);
+        self.traffic.status = self.response.status();
+        self.traffic.bytes_in += *followed.as_ref().unwrap_or(&bytes.len()) as u64;
+        let used = followed?;
+        if !self.response.is_complete() {
+            return Ok(None);
+        }
+        // Bytes beyond the response answer nothing that was asked. The request has its own response; the connection is
+        // given up, since the next one's could not be told from them.
+        let is_exact = used == bytes.len() && self.written == self.request.bytes.len();
+        Ok(Some(is_exact && self.response.keeps_alive() && !self.request.closes))
+    }
+
+    fn at_end(&mut self) -> Result<Option<bool>, Failure> {
+        if self.response.end()? {
+            return Ok(Some(false));
+        }
+        Err(self.broken.take().unwrap_or_else(|| Failure::closed(self.traffic.bytes_in > 0)))
+    }
+}

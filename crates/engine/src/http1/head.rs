@@ -1,0 +1,103 @@
+//! A response's head: its status, how its body ends, and whether the connection can be used again.
+
+use std::mem::MaybeUninit;
+
+/// The most header lines of a response.
+const MAX_HEADERS: usize = 256;
+
+/// What matters of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) framing: Framing,
+    /// What the head says; the framing may say otherwise.
+    pub(super) keep_alive: bool,
+}
+
+/// How a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// A head, and how many bytes it took; none if it is not complete.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut head = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut head, bytes, &mut headers);
+    let length = match parsed {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(describe(error)),
+    };
+    let status = head.code.filter(|code| *code >= 100).ok_or("a status below 100")?;
+    let is_http11 = head.version == Some(1);
+    let (framing, asked) = read_headers(head.headers)?;
+    Ok(Some((Head { status, framing, keep_alive: asked.unwrap_or(is_http11) }, length)))
+}
+
+/// How the body ends, and what the `Connection` header asks for, if it asks.
+fn read_headers(headers: &[httparse::Header<'_>]) -> Result<(Framing, Option<bool>), &'static str> {
+    let (mut length, mut coding, mut keep_alive) = (None, None, None);
+    for header in headers {
+        // Telling by length first is quicker than comparing every name three times.
+        match header.name.len() {
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    if word.eq_ignore_ascii_case(b"close") {
+                        keep_alive = Some(false);
+                    } else if word.eq_ignore_ascii_case(b"keep-alive") {
+                        keep_alive = keep_alive.or(Some(true));
+                    }
+                }
+            }
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                let value = decimal(header.value).ok_or("a Content-Length that is not a number")?;
+                if length.is_some_and(|length| length != value) {
+                    return Err("two different values of Content-Length");
+                }
+                length = Some(value);
+            }
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                let last = header.value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+                coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            }
+            _ => {}
+        }
+    }
+    // RFC 9112, 6.3: a transfer coding overrides a length; unless the last coding is chunked, the body ends with the
+    // connection. A response with both may be an attempt at smuggling, so its connection is not used again.
+    if coding.is_some() && length.is_some() {
+        keep_alive = Some(false);
+    }
+    let framing = match (coding, length) {
+        (Some(true), _) => Framing::Chunked,
+        (None, Some(length)) => Framing::Length(length),
+        (Some(false), _) | (None, None) => Framing::UntilClose,
+    };
+    Ok((framing, keep_alive))
+}
+
+fn decimal(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+fn describe(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "a bad header name",
+        httparse::Error::HeaderValue => "a bad header value",
+        httparse::Error::NewLine => "a bad line end",
+        httparse::Error::Status => "a bad status line",
+        httparse::Error::TooManyHeaders => "over 256 header lines",
+        httparse::Error::Token | httparse::Error::Version => "not an HTTP/1 response",
+    }
+}

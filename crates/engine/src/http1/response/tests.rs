@@ -1,0 +1,133 @@
+//! The same response is understood in the same way however it is cut, and no bytes make the parser panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What a response came to: how many bytes are its own, its status, whether it is complete and keeps alive.
+type Meaning = Result<(usize, Option<u16>, bool, bool), Violation>;
+
+/// Follows the pieces in turn, then the end of the connection.
+fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool) -> Meaning {
+    let mut response = Response::new(to_head);
+    let mut used = 0;
+    for piece in pieces {
+        used += response.follow(piece)?;
+    }
+    let complete = response.end()?;
+    Ok((used, response.status(), complete, response.keeps_alive()))
+}
+
+fn whole(bytes: &str) -> Meaning {
+    follow([bytes.as_bytes()], false)
+}
+
+#[test]
+fn a_body_ends_as_its_head_says() {
+    assert_eq!(whole("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP"), Ok((40, Some(200), true, true)));
+    assert_eq!(whole("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"), Ok((40, Some(200), false, true)));
+    assert_eq!(whole("HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"), Ok((46, Some(204), true, true)));
+    assert_eq!(whole("HTTP/1.1 200 OK\r\n\r\nanything"), Ok((27, Some(200), true, false)));
+    assert_eq!(whole("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), Ok((38, Some(200), true, false)));
+    let keep = "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(whole(keep), Ok((keep.len(), Some(200), true, true)));
+    let close = "HTTP/1.1 200 OK\r\nConnection: x, close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(whole(close), Ok((close.len(), Some(200), true, false)));
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    assert_eq!(follow([head.as_bytes()], true), Ok((head.len(), Some(200), true, true)));
+}
+
+#[test]
+fn chunks_may_have_extensions_and_trailers() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
+    let body = "3\r\nabc\r\n00A ;x=\"y\"\r\n0123456789\r\n0\r\nSum: 1\r\n\r\n";
+    let text = format!("{head}{body}");
+    assert_eq!(whole(&text), Ok((text.len(), Some(200), true, true)));
+    assert_eq!(whole(&format!("{head}3\r\nabc\r\n0\r\n")).map(|meaning| meaning.2), Ok(false));
+    for bad in ["x\r\n", "\r\n", "3\nabc", "3\r\nabcd\r\n", "11111111111111111\r\n", "3;a\nb\r\nabc"] {
+        assert!(whole(&format!("{head}{bad}")).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn interim_responses_are_skipped() {
+    let text =
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: a\r\n\r\nHTTP/1.1 201 C\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(whole(text), Ok((text.len(), Some(201), true, true)));
+    assert!(whole("HTTP/1.1 101 Switching Protocols\r\n\r\n").is_err());
+}
+
+#[test]
+fn what_is_not_http_is_a_violation() {
+    let lengths = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+    let minus = "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n";
+    let huge = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n";
+    let endless = format!("HTTP/1.1 200 OK\r\nA: {}", "b".repeat(MAX_HEAD));
+    for bad in ["SSH-2.0-x\r\n", "HTTP/2 200\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", lengths, minus, huge, &endless] {
+        assert!(whole(bad).is_err(), "{bad:?}");
+    }
+    assert_eq!(whole("HTTP/1.1 2"), Ok((10, None, false, false)));
+    assert_eq!(whole(""), Ok((0, None, false, false)));
+}
+
+/// Responses that are mostly right, with what may be wrong in them, and anything at all.
+fn responses() -> impl Strategy<Value = Vec<u8>> {
+    let status = prop::sample::select(vec!["100", "103", "200", "204", "304", "404", "099"]);
+    let version = prop::sample::select(vec!["HTTP/1.1", "HTTP/1.0"]);
+    let header = prop::sample::select(vec![
+        "Content-Length: 3\r\n",
+        "Content-Length: 0\r\n",
+        "content-length:  12 \r\n",
+        "Content-Length: x\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Connection: close\r\n",
+        "Connection: keep-alive\r\n",
+        "A: b\r\n",
+        "Bare: lf\n",
+        "Bad\r\n",
+    ]);
+    let body = prop::sample::select(vec![
+        "",
+        "abc",
+        "3\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n0\r\nT: u\r\n\r\nmore",
+        "A;b=c\r\n0123456789\r\n",
+        "\n",
+        "0\r\n\r\n",
+    ]);
+    let one =
+        (version, status, prop::collection::vec(header, 0..4), body).prop_map(|(version, status, headers, body)| {
+            format!("{version} {status} Any\r\n{}\r\n{body}", headers.concat())
+        });
+    let several = prop::collection::vec(one, 1..4).prop_map(|all| all.concat().into_bytes());
+    prop_oneof![4 => several, 1 => prop::collection::vec(any::<u8>(), 0..300)]
+}
+
+proptest! {
+    #[test]
+    fn the_meaning_does_not_depend_on_how_it_is_cut(
+        bytes in responses(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        to_head: bool,
+    ) {
+        let meaning = follow([&bytes[..]], to_head);
+        for at in 0..=bytes.len() {
+            let (begin, end) = bytes.split_at(at);
+            prop_assert_eq!(follow([begin, end], to_head), meaning, "cut at {}", at);
+        }
+        prop_assert_eq!(follow(bytes.chunks(1), to_head), meaning, "byte by byte");
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        prop_assert_eq!(follow(cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]), to_head), meaning);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), to_head: bool) {
+        let _ = follow(bytes.chunks(7), to_head);
+        let mut chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        chunked.extend(bytes);
+        let _ = follow([&chunked[..]], to_head);
+    }
+}

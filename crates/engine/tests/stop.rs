@@ -1,0 +1,117 @@
+//! A stop ends all load within a second, and everything sent is still counted.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{DEADLINE, block_on, ended, iterations, launch, outcomes, plan, scenario, total, users, wait_for};
+use proofload_api::Outcome;
+use proofload_plan::{Connections, Segment, ThinkTime};
+use proofload_results::{EndCause, RunnerState};
+use proofload_target::TestTarget;
+
+#[test]
+fn requests_that_hang_are_cut_off_and_counted_as_interrupted() {
+    let target = TestTarget::start().unwrap();
+    let mut plan = plan(target.address(), vec![scenario("one", iterations(6, 5), &["/fast", "/hang"])]);
+    plan.target.timeout = DEADLINE.into();
+    block_on(async {
+        let engine = launch(&plan, Segment::WHOLE, 2);
+        engine.begin(&[0], Instant::now());
+        wait_for("six requests to hang", || target.counts().action("hang") == 6).await;
+        let stopped = Instant::now();
+        engine.stop(EndCause::Terminated);
+        engine.stop(EndCause::Stopped);
+        ended(&engine).await;
+        let took = stopped.elapsed();
+        assert!((Duration::from_millis(500)..Duration::from_secs(1)).contains(&took), "{took:?}");
+        let snapshot = engine.snapshot().await;
+        assert_eq!(snapshot.state, RunnerState::Ended(EndCause::Terminated));
+        assert_eq!(outcomes(&total(&snapshot)), [(Outcome::Ok, 6), (Outcome::Interrupted, 6)]);
+        let progress = snapshot.scenarios[0];
+        assert_eq!((progress.iterations, progress.cut_iterations, progress.users), (0, 6, 0));
+        assert_eq!(target.counts().requests, 12);
+        wait_for("every connection to be closed", || target.counts().connections.open == 0).await;
+        engine.begin(&[0], Instant::now());
+        assert_eq!(engine.snapshot().await.generator, snapshot.generator, "health stands still");
+    });
+}
+
+#[test]
+fn pauses_and_busy_users_end_at_once_and_requests_under_way_may_finish() {
+    let target = TestTarget::start().unwrap();
+    let minute = proofload_api::units::Micros::from_secs(60);
+    let mut resting = scenario("resting", users(&[(5, 5, 60_000)]), &["/rest"]);
+    resting.think_time = Some(ThinkTime { min: minute, max: minute });
+    let scenarios = vec![
+        resting,
+        scenario("busy", users(&[(5, 5, 60_000)]), &["/busy"]),
+        scenario("slow", iterations(5, 100), &["/delay/100"]),
+        scenario("later", users(&[(0, 5, 60_000)]), &["/later"]),
+    ];
+    let plan = plan(target.address(), scenarios);
+    block_on(async {
+        let engine = launch(&plan, Segment::WHOLE, 2);
+        engine.begin(&[0, 1, 2, 3], Instant::now());
+        wait_for("all to be at it", || {
+            let counts = target.counts();
+            counts.by_path.get("/rest") == Some(&5)
+                && counts.action("ok") > 100
+                && counts.by_path.contains_key("/delay/100")
+        })
+        .await;
+        let stopped = Instant::now();
+        engine.stop(EndCause::Stopped);
+        ended(&engine).await;
+        assert!(stopped.elapsed() < Duration::from_secs(1), "{:?}", stopped.elapsed());
+        let snapshot = engine.snapshot().await;
+        assert_eq!(outcomes(&total(&snapshot)), [(Outcome::Ok, target.counts().requests)]);
+        assert_eq!(snapshot.state, RunnerState::Ended(EndCause::Stopped));
+    });
+}
+
+#[test]
+fn a_stop_before_the_begin_ends_the_run() {
+    let target = TestTarget::start().unwrap();
+    let plan = plan(target.address(), vec![scenario("one", iterations(1, 1), &["/"])]);
+    block_on(async {
+        let engine = launch(&plan, Segment::WHOLE, 1);
+        engine.stop(EndCause::Abandoned);
+        ended(&engine).await;
+        engine.begin(&[0], Instant::now());
+        let snapshot = engine.snapshot().await;
+        assert_eq!((snapshot.state, snapshot.began), (RunnerState::Ended(EndCause::Abandoned), None));
+    });
+    assert_eq!(target.counts().requests, 0);
+}
+
+#[test]
+fn who_waits_for_a_connection_is_cut_off_at_once() {
+    let target = TestTarget::start().unwrap();
+    let mut plan = plan(target.address(), vec![scenario("one", iterations(6, 1), &["/hang"])]);
+    plan.target.connections = Connections::Shared(2);
+    block_on(async {
+        let engine = launch(&plan, Segment::WHOLE, 1);
+        engine.begin(&[0], Instant::now());
+        wait_for("two requests to hang", || target.counts().action("hang") == 2).await;
+        engine.stop(EndCause::Stopped);
+        ended(&engine).await;
+        let snapshot = engine.snapshot().await;
+        // Four of them were never sent, and the target has not seen them.
+        assert_eq!(outcomes(&total(&snapshot)), [(Outcome::Interrupted, 6)]);
+        assert_eq!(target.counts().requests, 2);
+    });
+}
+
+#[test]
+fn dropping_the_engine_ends_the_load() {
+    let target = TestTarget::start().unwrap();
+    let plan = plan(target.address(), vec![scenario("one", users(&[(5, 5, 60_000)]), &["/hang"])]);
+    block_on(async {
+        let engine = launch(&plan, Segment::WHOLE, 2);
+        engine.begin(&[0], Instant::now());
+        wait_for("all to hang", || target.counts().action("hang") == 5).await;
+        drop(engine);
+        wait_for("every connection to be closed", || target.counts().connections.open == 0).await;
+    });
+}

@@ -1,0 +1,107 @@
+//! How many runners a load needs, and of what size: the cost model of docs/sizing.md.
+
+use proofload_api::loadtest::{RunnerCount, Runners};
+use proofload_api::units::Micros;
+use serde::Serialize;
+
+use crate::model::{Connections, Load, Plan};
+
+/// What load costs a runner. Measured; docs/sizing.md says how, and what the margins are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CostModel {
+    /// CPU time of a request, network stack included, with a margin for slower machines.
+    pub cpu_per_request: Micros,
+    /// The share of a CPU that a runner may use, so that it stays on time.
+    pub utilisation_percent: u64,
+    /// How fast a target is assumed to answer where nothing is known of it.
+    pub response_time: Micros,
+    /// Memory of a runner without users.
+    pub base_memory: u64,
+    /// Memory of a user: its task, its connection, its buffers while a request is under way.
+    pub memory_per_user: u64,
+    /// Memory of a cell of the plan: its histograms at their largest.
+    pub memory_per_cell: u64,
+    /// The most users of one runner: each has a socket, and a container's limit of open files may be 20,000.
+    pub users_per_runner: u32,
+}
+
+impl CostModel {
+    /// The published one.
+    pub const PUBLISHED: Self = Self {
+        cpu_per_request: Micros(50),
+        utilisation_percent: 50,
+        response_time: Micros::from_millis(10),
+        base_memory: 48 << 20,
+        memory_per_user: 24 << 10,
+        memory_per_cell: 384 << 10,
+        users_per_runner: 5_000,
+    };
+
+    /// The most requests per second of one runner with one CPU.
+    pub const fn rate_per_runner(&self) -> u64 {
+        10_000 * self.utilisation_percent / self.cpu_per_request.0
+    }
+}
+
+/// How many runners of what size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sizing {
+    /// Runner pods.
+    pub runners: u32,
+    /// CPU of each, in thousandths; request and limit.
+    pub cpu_millis: u64,
+    /// Memory of each, in bytes; request and limit.
+    pub memory: u64,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+/// Sizes a plan. What the user fixed stays fixed.
+pub fn size(plan: &Plan, runners: &Runners, model: &CostModel) -> Sizing {
+    let users = plan.peak_users();
+    let rate = plan.scenarios.iter().map(|scenario| likely_rate(scenario, model)).sum::<u64>();
+    let (count, reason) = match runners.count {
+        RunnerCount::Fixed(count) => (count, format!("count is set to {count}")),
+        RunnerCount::Auto => automatic(plan, users, rate, model),
+    };
+    let requests = rate.div_ceil(u64::from(count));
+    let needed = requests * model.cpu_per_request.0 * 100 / model.utilisation_percent / 1_000;
+    let cells = plan.layout().len() as u64;
+    let per_user = model.memory_per_user * u64::from(users.div_ceil(count));
+    // Each cell is held by the thread that records and once more while a snapshot is made.
+    let memory = model.base_memory + per_user + 2 * cells * model.memory_per_cell;
+    Sizing {
+        runners: count,
+        cpu_millis: needed.next_multiple_of(100).clamp(250, 1_000),
+        memory: memory.next_multiple_of(16 << 20),
+        reason,
+    }
+}
+
+fn automatic(plan: &Plan, users: u32, rate: u64, model: &CostModel) -> (u32, String) {
+    let for_users = users.div_ceil(model.users_per_runner);
+    let for_rate = u32::try_from(rate.div_ceil(model.rate_per_runner())).unwrap_or(u32::MAX);
+    // Never more runners than users, or than connections to share: a runner with nothing to do is of no use.
+    let connections = match plan.target.connections {
+        Connections::PerUser(_) => u32::MAX,
+        Connections::Shared(connections) => connections,
+    };
+    let most = users.min(connections).clamp(1, RunnerCount::MAX);
+    let count = for_users.max(for_rate).clamp(1, most);
+    let reason = format!(
+        "{users} users at {} users per runner, about {rate} requests/s at {}/s per runner",
+        model.users_per_runner,
+        model.rate_per_runner()
+    );
+    (count, reason)
+}
+
+/// Requests per second of a closed model, were the target to answer in the model's response time.
+fn likely_rate(scenario: &crate::model::Scenario, model: &CostModel) -> u64 {
+    let pause = scenario.think_time.map_or(0, |think| think.min.0.midpoint(think.max.0));
+    let users = match &scenario.load {
+        Load::Users(curve) => curve.peak(),
+        Load::Iterations { users, .. } => *users,
+    };
+    u64::from(users) * 1_000_000 / (pause + model.response_time.0)
+}

@@ -1,0 +1,232 @@
+//! Distributions of times: HDR histograms of microseconds, and their compact form for the wire.
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use serde::{Deserialize, Serialize};
+
+/// The longest time that is told apart from a longer one: one hour, in microseconds. Longer times count as this.
+pub const LONGEST: u64 = 3_600_000_000;
+
+/// Significant decimal digits of every figure that a verdict depends on.
+pub const DIGITS: u8 = 3;
+/// Significant decimal digits of a bucket of the timeline: there are hundreds, and they are for the eye.
+pub const TIMELINE_DIGITS: u8 = 2;
+
+/// A distribution of times in microseconds. Grows with the largest time seen, up to [`LONGEST`]; its size does not
+/// depend on the number of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Times(Histogram<u64>);
+
+impl Times {
+    /// An empty distribution with [`DIGITS`] digits.
+    pub fn new() -> Self {
+        Self::with_digits(DIGITS)
+    }
+
+    /// An empty distribution with [`TIMELINE_DIGITS`] digits.
+    pub fn coarse() -> Self {
+        Self::with_digits(TIMELINE_DIGITS)
+    }
+
+    fn with_digits(digits: u8) -> Self {
+        let mut histogram = Histogram::new(digits).expect("1 to 5 digits are valid");
+        histogram.auto(true);
+        Self(histogram)
+    }
+
+    /// Counts one time, in microseconds.
+    pub fn record(&mut self, micros: u64) {
+        // Not `saturating_record`: that one never grows the histogram, and clamps to what it holds now.
+        self.0.record(micros.min(LONGEST)).expect("a histogram that resizes itself holds any value up to an hour");
+    }
+
+    /// Adds another distribution. Exact: bucket by bucket.
+    pub fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("a histogram that resizes itself holds any other");
+    }
+
+    /// Takes an earlier state of this distribution away: what was recorded since. `None` if it is not an earlier state.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        let mut difference = self.0.clone();
+        difference.subtract(&earlier.0).ok()?;
+        Some(Self(difference))
+    }
+
+    /// How many times were counted.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The smallest, largest, mean, and standard deviation, in microseconds; of no samples 0.
+    pub fn extremes(&self) -> (u64, u64, f64, f64) {
+        if self.is_empty() {
+            return (0, 0, 0.0, 0.0);
+        }
+        (self.0.min(), self.0.max(), self.0.mean(), self.0.stdev())
+    }
+
+    /// A percentile, 0..=100, in microseconds; `None` of no samples.
+    pub fn percentile(&self, percentile: f64) -> Option<u64> {
+        // The largest value of a bucket may lie above the largest value seen.
+        (!self.is_empty()).then(|| self.0.value_at_percentile(percentile).min(self.0.max()))
+    }
+
+    /// The compact form. Nothing for no samples.
+    pub fn encode(&self) -> EncodedTimes {
+        let mut bytes = Vec::new();
+        if !self.is_empty() {
+            V2Serializer::new().serialize(&self.0, &mut bytes).expect("a vector takes any number of bytes");
+        }
+        EncodedTimes(bytes)
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A distribution in HDR histogram's V2 format, not compressed; no bytes if there are no samples.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EncodedTimes(#[serde(with = "bytes")] Vec<u8>);
+
+/// Bytes that are not a histogram of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an HDR histogram in V2 format with {expected} digits and no value over an hour, got {came}")]
+pub struct InvalidHistogram {
+    expected: u8,
+    came: String,
+}
+
+impl EncodedTimes {
+    /// The distribution, which must have so many digits. Bounded memory, whatever the bytes are.
+    pub fn decode(&self, digits: u8) -> Result<Times, InvalidHistogram> {
+        let invalid = |came: String| InvalidHistogram { expected: digits, came };
+        let mut times = Times::with_digits(digits);
+        if self.0.is_empty() {
+            return Ok(times);
+        }
+        self.check_header(digits).map_err(invalid)?;
+        let histogram: Histogram<u64> =
+            Deserializer::new().deserialize(&mut &self.0[..]).map_err(|error| invalid(error.to_string()))?;
+        times.0.add(&histogram).map_err(|error| invalid(error.to_string()))?;
+        Ok(times)
+    }
+
+    /// The V2 header is cookie, payload length, normalizing offset, digits (4 bytes each), lowest, highest, conversion
+    /// ratio (8 bytes each). Length, digits, lowest and highest decide how much is allocated, so they are checked before
+    /// that.
+    fn check_header(&self, digits: u8) -> Result<(), String> {
+        const HEADER: usize = 40;
+        let Some(header) = self.0.first_chunk::<HEADER>() else { return Err("a cut-off header".to_owned()) };
+        let field = |from: usize, to: usize| header[from..to].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let (length, came, lowest, highest) = (field(4, 8), field(12, 16), field(16, 24), field(24, 32));
+        if length != (self.0.len() - HEADER) as u64 {
+            return Err(format!("{} bytes instead of {length}", self.0.len() - HEADER));
+        }
+        if came != u64::from(digits) {
+            return Err(format!("{came} digits"));
+        }
+        if lowest != 1 || highest > 4 * LONGEST {
+            return Err(format!("values from {lowest} to {highest}"));
+        }
+        Ok(())
+    }
+}
+
+/// Serde's default for `Vec<u8>` is a sequence of numbers, which is slow.
+mod bytes {
+    use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+                Ok(bytes)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u8>, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(bytes)
+            }
+        }
+        deserializer.deserialize_byte_buf(Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_are_of_the_samples() {
+        let mut times = Times::new();
+        (1..=1000).for_each(|micros| times.record(micros * 1000));
+        let near = |p: f64, truth: f64| {
+            let seen = times.percentile(p).unwrap() as f64;
+            assert!((seen / truth - 1.0).abs() < 0.002, "p{p}: {seen}");
+        };
+        near(50.0, 500_000.0);
+        near(99.0, 990_000.0);
+        near(100.0, 1_000_000.0);
+        assert_eq!(Times::new().percentile(50.0), None);
+    }
+
+    #[test]
+    fn a_time_over_an_hour_counts_as_an_hour() {
+        let mut times = Times::new();
+        times.record(u64::MAX);
+        assert_eq!(times.count(), 1);
+        assert!(times.percentile(50.0).unwrap() >= LONGEST / 1000 * 999);
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_loses_nothing(samples in proptest::collection::vec(0_u64..LONGEST, 0..200)) {
+            let mut times = Times::new();
+            for micros in samples {
+                times.record(micros);
+            }
+            prop_assert_eq!(times.encode().decode(DIGITS).unwrap(), times);
+        }
+
+        #[test]
+        fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = EncodedTimes(bytes).decode(DIGITS);
+        }
+
+        #[test]
+        fn decoding_damaged_bytes_never_panics(at in 0_usize..60, byte in any::<u8>()) {
+            let mut times = Times::new();
+            for micros in [1, 1000, 1_000_000] {
+                times.record(micros);
+            }
+            let mut encoded = times.encode();
+            if let Some(place) = encoded.0.get_mut(at) {
+                *place = byte;
+            }
+            let _ = encoded.decode(DIGITS);
+        }
+    }
+}

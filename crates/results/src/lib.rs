@@ -1,0 +1,33 @@
+//! What was measured and what it means: snapshots, their exact merging, criteria, the verdict, the report.
+//!
+//! Pure: the same snapshots always give the same report, and the verdict follows from the report alone.
+//!
+//! Data flows one way: [`Snapshot`]s of the runners are collected in a [`SnapshotSet`], summed into [`Totals`], doubted
+//! ([`doubts`]), judged ([`judge`](judge::judge), [`verdict`](judge::verdict)), and written down in a [`Report`].
+
+pub mod cell;
+pub mod doubt;
+pub mod figures;
+pub mod health;
+pub mod histogram;
+pub mod judge;
+pub mod live;
+pub mod merge;
+mod reason;
+pub mod report;
+pub mod snapshot;
+pub mod status;
+pub mod text;
+pub mod totals;
+mod words;
+
+pub use cell::{Cell, EncodedCell, Sample};
+pub use doubt::{Circumstances, Doubt, DoubtKind, LostRunner, doubts};
+pub use figures::{Figures, TimeFigures};
+pub use health::Generator;
+pub use histogram::{EncodedTimes, Times};
+pub use judge::{Judgement, judge, verdict};
+pub use merge::{ForeignSnapshot, SnapshotSet};
+pub use report::{Input, Report};
+pub use snapshot::{EncodedBucket, EndCause, ErrorRecord, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot};
+pub use totals::{Bucket, RunnerTotals, ScenarioTotals, Totals};

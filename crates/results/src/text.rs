@@ -1,0 +1,96 @@
+//! A report for people at a terminal: the verdict first, then why, then what was seen.
+
+mod sections;
+mod spark;
+mod table;
+
+use anstyle::AnsiColor;
+use proofload_api::Verdict;
+
+use crate::report::Report;
+use crate::words::safe;
+use table::Piece;
+
+/// How the text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether the terminal shows colours.
+    pub color: bool,
+    /// How many columns it has.
+    pub width: usize,
+}
+
+impl Default for Style {
+    /// No colours, 100 columns.
+    fn default() -> Self {
+        Self { color: false, width: 100 }
+    }
+}
+
+/// The report as text, with a line break at its end. Foreign strings (names, errors) are escaped: nothing in a report can
+/// make the terminal do anything.
+pub fn render(report: &Report, style: Style) -> String {
+    let mut text = headline(report, style);
+    for section in [
+        sections::criteria,
+        sections::load,
+        sections::requests,
+        sections::stages,
+        sections::answers,
+        sections::over_time,
+        sections::errors,
+        sections::generator,
+        sections::runners,
+    ] {
+        let section = section(report, style);
+        if !section.is_empty() {
+            text.push('\n');
+            text += &section;
+        }
+    }
+    text
+}
+
+fn headline(report: &Report, style: Style) -> String {
+    let (mark, color) = match report.verdict {
+        Verdict::Passed => ('✓', AnsiColor::Green),
+        Verdict::Failed | Verdict::Error => ('✗', AnsiColor::Red),
+        Verdict::Inconclusive => ('?', AnsiColor::Yellow),
+        Verdict::Unjudged => ('-', AnsiColor::Cyan),
+    };
+    let verdict = Piece::strong(format!("{mark} {}", report.verdict), color).paint(style.color);
+    let namespace = report.namespace.as_ref().map(|namespace| format!("{}/", safe(namespace))).unwrap_or_default();
+    let name = Piece::bold(format!("{namespace}{}", safe(&report.name))).paint(style.color);
+    let begin = report.start.as_ref().map(|start| format!(", begun {}", safe(start))).unwrap_or_default();
+    format!("{verdict}  {name}{begin}\n{}", wrapped(&safe(&report.reason), style.width))
+}
+
+/// Lines of at most so many columns, broken between words.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines += word;
+        column += length;
+    }
+    lines.push('\n');
+    lines
+}
+
+/// At most so many columns, with an ellipsis where something is cut off.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}

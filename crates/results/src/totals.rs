@@ -1,0 +1,268 @@
+//! What all runners measured together: exact sums, and distributions merged bucket by bucket.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use proofload_api::{Micros, Outcome};
+use proofload_plan::{Layout, Plan, Scope};
+
+use crate::cell::Cell;
+use crate::histogram::{DIGITS, InvalidHistogram, TIMELINE_DIGITS, Times};
+use crate::snapshot::{ErrorRecord, GeneratorRecord, MAX_ERRORS, RunnerState, ScenarioProgress, Snapshot};
+
+/// What all runners measured together. All times are microseconds from the run's begin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    /// Each cell, in the layout's order.
+    pub cells: Vec<Cell>,
+    /// The timeline, in buckets of the plan's width.
+    pub timeline: Vec<Bucket>,
+    /// Errors in words, the most frequent first, at most [`MAX_ERRORS`] different ones.
+    pub errors: Vec<ErrorRecord>,
+    /// Each scenario, in the plan's order.
+    pub scenarios: Vec<ScenarioTotals>,
+    /// Actual minus intended send time of every request.
+    pub lateness: Times,
+    /// Each runner of which something was heard.
+    pub runners: BTreeMap<u32, RunnerTotals>,
+    /// Runners whose snapshot could not be read, and why. Nothing of them is in the other fields.
+    pub unreadable: BTreeMap<u32, String>,
+    layout: Layout,
+}
+
+/// A bucket of the timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bucket {
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// The most users at work at once on each runner, summed.
+    pub users: u32,
+    /// Latency.
+    pub latency: Times,
+}
+
+/// How far a scenario is, over all runners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScenarioTotals {
+    /// When its load began, on the first runner.
+    pub began: Option<u64>,
+    /// When its last request was done; while some runner is at work, how far the last one has got.
+    pub until: Option<u64>,
+    /// Users at work now.
+    pub users: u32,
+    /// Iterations done.
+    pub iterations: u64,
+    /// Iterations cut off by the end of the scenario.
+    pub cut_iterations: u64,
+}
+
+/// What one runner says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunnerTotals {
+    /// What it is doing.
+    pub state: RunnerState,
+    /// Requests that it sent.
+    pub requests: u64,
+    /// How far it is with each scenario; empty before the begin.
+    pub scenarios: Vec<ScenarioProgress>,
+    /// Its health.
+    pub generator: GeneratorRecord,
+    /// Its lateness.
+    pub lateness: Times,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        Self { requests: 0, errors: 0, users: 0, latency: Times::coarse() }
+    }
+
+    /// Adds a bucket of another runner of the same time: their users are at work together.
+    fn add(&mut self, other: &Self) {
+        self.users = self.users.saturating_add(other.users);
+        self.add_counts(other);
+    }
+
+    /// Adds the bucket that follows in time: its users are the same ones.
+    pub(crate) fn append(&mut self, next: &Self) {
+        self.users = self.users.max(next.users);
+        self.add_counts(next);
+    }
+
+    fn add_counts(&mut self, other: &Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.latency.add(&other.latency);
+    }
+}
+
+impl ScenarioTotals {
+    /// How long its load lasted so far.
+    pub fn elapsed(&self) -> Micros {
+        Micros(self.until.unwrap_or(0).saturating_sub(self.began.unwrap_or(0)))
+    }
+
+    fn add(&mut self, progress: &ScenarioProgress, now: u64) {
+        let until = progress.began.map(|began| progress.ended.unwrap_or(now.max(began)));
+        // `None` is smaller than any time, so `max` needs no care and `min` does.
+        self.began = self.began.into_iter().chain(progress.began).min();
+        self.until = self.until.max(until);
+        self.users = self.users.saturating_add(progress.users);
+        self.iterations = self.iterations.saturating_add(progress.iterations);
+        self.cut_iterations = self.cut_iterations.saturating_add(progress.cut_iterations);
+    }
+}
+
+impl Totals {
+    pub(crate) fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, plan: &Plan) -> Self {
+        let layout = plan.layout();
+        let mut totals = Self {
+            cells: vec![Cell::default(); layout.len()],
+            timeline: Vec::new(),
+            errors: Vec::new(),
+            scenarios: vec![ScenarioTotals::default(); plan.scenarios.len()],
+            lateness: Times::new(),
+            runners: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            layout,
+        };
+        let mut errors = BTreeMap::new();
+        for snapshot in snapshots {
+            match Decoded::of(snapshot) {
+                Ok(decoded) => {
+                    totals.add(snapshot, decoded);
+                    snapshot.errors.iter().for_each(|error| add_error(&mut errors, error));
+                }
+                Err(error) => {
+                    totals.unreadable.insert(snapshot.segment.index, error.to_string());
+                }
+            }
+        }
+        totals.errors = errors.into_values().collect();
+        totals.errors.sort_by_key(|error: &ErrorRecord| std::cmp::Reverse(error.count));
+        totals.errors.truncate(MAX_ERRORS);
+        totals
+    }
+
+    fn add(&mut self, snapshot: &Snapshot, decoded: Decoded) {
+        let requests = decoded.cells.iter().map(Cell::requests).fold(0, u64::saturating_add);
+        for (sum, cell) in self.cells.iter_mut().zip(&decoded.cells) {
+            sum.add(cell);
+        }
+        for (at, bucket) in decoded.timeline.into_iter().enumerate() {
+            match self.timeline.get_mut(at) {
+                Some(sum) => sum.add(&bucket),
+                None => self.timeline.push(bucket),
+            }
+        }
+        for (sum, progress) in self.scenarios.iter_mut().zip(&snapshot.scenarios) {
+            sum.add(progress, snapshot.generator.elapsed);
+        }
+        self.lateness.add(&decoded.lateness);
+        let runner = RunnerTotals {
+            state: snapshot.state,
+            requests,
+            scenarios: snapshot.scenarios.clone(),
+            generator: snapshot.generator.clone(),
+            lateness: decoded.lateness,
+        };
+        self.runners.insert(snapshot.segment.index, runner);
+    }
+
+    /// A runner that is gone has no users at work any more; what it counted stays counted.
+    pub fn lose(&mut self, runner: u32) {
+        let Some(lost) = self.runners.get_mut(&runner) else { return };
+        for (sum, progress) in self.scenarios.iter_mut().zip(&mut lost.scenarios) {
+            sum.users = sum.users.saturating_sub(std::mem::take(&mut progress.users));
+        }
+    }
+
+    /// The layout of [`Totals::cells`].
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The sum of a part of the run.
+    pub fn scope(&self, scope: Scope) -> Cell {
+        self.sum(self.layout.cells_of(scope))
+    }
+
+    /// The sum of some cells.
+    pub fn sum(&self, cells: Range<usize>) -> Cell {
+        let mut sum = Cell::default();
+        self.cells[cells].iter().for_each(|cell| sum.add(cell));
+        sum
+    }
+
+    /// How long a part of the run was under load so far: from the begin of its scenario to its end; of the whole run,
+    /// from the first begin to the last end.
+    pub fn elapsed(&self, scope: Scope) -> Micros {
+        match scope {
+            Scope::Scenario(scenario) | Scope::Step(scenario, _) => {
+                self.scenarios.get(scenario).map(ScenarioTotals::elapsed).unwrap_or_default()
+            }
+            Scope::Run => {
+                let began = self.scenarios.iter().filter_map(|scenario| scenario.began).min();
+                let until = self.scenarios.iter().filter_map(|scenario| scenario.until).max();
+                Micros(until.unwrap_or(0).saturating_sub(began.unwrap_or(0)))
+            }
+        }
+    }
+
+    /// Requests sent.
+    pub fn requests(&self) -> u64 {
+        self.cells.iter().map(Cell::requests).fold(0, u64::saturating_add)
+    }
+
+    /// Users at work now.
+    pub fn users(&self) -> u32 {
+        self.scenarios.iter().map(|scenario| scenario.users).fold(0, u32::saturating_add)
+    }
+}
+
+/// The histograms of one snapshot. All of them before any is added: a snapshot is counted as a whole or not at all.
+struct Decoded {
+    cells: Vec<Cell>,
+    timeline: Vec<Bucket>,
+    lateness: Times,
+}
+
+impl Decoded {
+    fn of(snapshot: &Snapshot) -> Result<Self, InvalidHistogram> {
+        let cells = snapshot.cells.iter().map(crate::cell::EncodedCell::decode).collect::<Result<_, _>>()?;
+        let bucket = |bucket: &crate::snapshot::EncodedBucket| {
+            Ok(Bucket {
+                requests: bucket.requests,
+                errors: bucket.errors,
+                users: bucket.users,
+                latency: bucket.latency.decode(TIMELINE_DIGITS)?,
+            })
+        };
+        Ok(Self {
+            cells,
+            timeline: snapshot.timeline.iter().map(bucket).collect::<Result<_, _>>()?,
+            lateness: snapshot.generator.lateness.decode(DIGITS)?,
+        })
+    }
+}
+
+type ErrorKey = (u32, u32, Outcome, String);
+
+fn add_error(errors: &mut BTreeMap<ErrorKey, ErrorRecord>, error: &ErrorRecord) {
+    let key = (error.scenario, error.step, error.outcome, error.message.clone());
+    errors
+        .entry(key)
+        .and_modify(|known| {
+            known.count = known.count.saturating_add(error.count);
+            known.first_seen = known.first_seen.min(error.first_seen);
+            known.last_seen = known.last_seen.max(error.last_seen);
+        })
+        .or_insert_with(|| error.clone());
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self::new()
+    }
+}

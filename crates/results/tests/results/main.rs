@@ -1,0 +1,9 @@
+//! From snapshots to a verdict, a report and its text: what users of this crate rely on.
+
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod fixtures;
+mod invariants;
+mod report;
+mod text;
+mod verdicts;

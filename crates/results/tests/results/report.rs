@@ -1,0 +1,120 @@
+//! The report as JSON: its shape, its schema, and that there always is one.
+
+use proofload_api::status::{CriterionStatus, FiguresStatus, GeneratorStatus};
+use proofload_api::{Outcome, Verdict};
+use proofload_plan::Scope;
+use proofload_results::report::RunnerEnd;
+use proofload_results::{Circumstances, Report, live};
+use serde_json::json;
+
+use crate::fixtures::{Runner, criterion, failed, report, with_input};
+
+fn two_runners() -> Report {
+    let criteria = [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Step(0, 0))];
+    let bad = failed(Outcome::UnexpectedStatus, Some(503));
+    let snapshots = [
+        Runner::new(0, 2).with_load().snapshot(),
+        Runner::new(1, 2).with_load().add(0, 0, 1, 20, bad).error("status 503", 20).snapshot(),
+    ];
+    report(2, snapshots, &criteria, &Circumstances::default())
+}
+
+#[test]
+fn a_report_has_the_shape_that_the_design_says() {
+    let report = serde_json::to_value(two_runners()).unwrap();
+    assert_eq!(report["version"], 1);
+    assert_eq!(report["verdict"], "Failed");
+    assert_eq!(report["reason"], "1 of 2 criteria did not hold: rate(errors) < 1% on baseline/create was 4.76%.");
+    assert_eq!(report["duration"], 41_000_000);
+    assert_eq!(report["load"], json!({"plannedUsers": 10, "peakUsers": 10, "plannedDuration": 40_000_000}));
+    let summary = &report["summary"];
+    assert_eq!((&summary["requests"], &summary["ok"], &summary["errors"]), (&json!(920), &json!(900), &json!(20)));
+    assert_eq!(summary["outcomes"], json!({"ok": 900, "unexpected-status": 20}));
+    assert_eq!(summary["statuses"], json!({"200": 900, "503": 20}));
+    assert_eq!(summary["latency"]["max"], 50_015);
+    assert!(summary["latency"]["p99.9"].is_u64() && summary["serviceTime"]["mean"].is_f64());
+    let baseline = &report["scenarios"][0];
+    assert_eq!((&baseline["name"], &baseline["requests"]), (&json!("baseline"), &json!(820)));
+    assert_eq!(baseline["stages"][1]["name"], "steady");
+    assert_eq!((&baseline["stages"][1]["requests"], &baseline["stages"][1]["rate"]), (&json!(620), &json!(31.0)));
+    assert_eq!(baseline["steps"][0]["stages"][1]["errors"], 20);
+    assert_eq!(baseline["verdict"], "Failed");
+    let burst = &report["scenarios"][1];
+    assert_eq!((&burst["load"]["plannedIterations"], &burst["load"]["iterations"]), (&json!(100), &json!(100)));
+    assert_eq!(burst["steps"][0]["stages"], json!(null), "one stage is not told twice");
+    let error = json!({"scenario": "baseline", "step": "create", "outcome": "unexpected-status", "message": "status 503",
+                       "count": 20, "firstSeen": 1_000_000, "lastSeen": 9_000_000});
+    assert_eq!(report["errors"], json!([error]));
+    assert_eq!(report["runners"][1], json!({"index": 1, "state": "Completed", "share": 0.5, "requests": 470}));
+    let bucket = &report["timeline"]["buckets"][20];
+    assert_eq!((&bucket["at"], &bucket["requests"], &bucket["rate"]), (&json!(20_000_000), &json!(620), &json!(620.0)));
+    assert_eq!((&bucket["users"], &bucket["plannedUsers"]), (&json!(10), &json!(10)));
+}
+
+#[test]
+fn reports_are_what_their_schema_says() {
+    let committed = include_str!("../../../../docs/report.schema.json");
+    let schema = serde_json::from_str(committed).unwrap();
+    assert_eq!(schema, serde_json::to_value(Report::schema()).unwrap(), "run cargo xtask docs");
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let nothing = report(3, [], &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default());
+    for report in [two_runners(), nothing] {
+        let report = serde_json::to_value(report).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert_eq!(errors, [""; 0]);
+    }
+}
+
+#[test]
+fn a_report_is_built_of_no_snapshots_at_all() {
+    let criteria = [criterion("rate(errors) < 1%", Scope::Run)];
+    let told = report(2, [], &criteria, &Circumstances::default());
+    assert_eq!((told.verdict, told.runners[0].state), (Verdict::Inconclusive, RunnerEnd::Missing));
+    assert!(told.reason.starts_with("No request was sent, so there is nothing to judge."), "{}", told.reason);
+    let error = Circumstances { error: Some("the image does not exist".to_owned()), ..Circumstances::default() };
+    let told = report(2, [], &criteria, &error);
+    assert_eq!((told.verdict, told.reason.as_str()), (Verdict::Error, "the image does not exist."));
+}
+
+#[test]
+fn a_report_gets_coarser_until_it_fits_and_loses_no_request() {
+    let build = |buckets: usize, spec: bool| {
+        with_input(1, [Runner::new(0, 1).with_load().snapshot()], &[], &Circumstances::default(), |input| {
+            Report::build_to_fit(input, |report| {
+                report.timeline.buckets.len() <= buckets && (spec || report.spec.is_none())
+            })
+        })
+    };
+    let coarse = build(11, true);
+    assert_eq!((coarse.timeline.width, coarse.timeline.buckets.len()), (4_000_000, 11));
+    assert_eq!(coarse.timeline.buckets.iter().map(|bucket| bucket.requests).sum::<u64>(), 500);
+    assert!(coarse.spec.is_some() && !coarse.scenarios[0].steps[0].stages.is_empty());
+    let coarsest = build(11, false);
+    assert!(coarsest.spec.is_none() && coarsest.scenarios[0].steps[0].stages.is_empty());
+    assert_eq!(coarsest.summary, coarse.summary);
+}
+
+#[test]
+fn a_report_of_a_later_version_or_of_something_else_is_refused_in_words() {
+    let said = |json: &str| Report::from_json(json.as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        said("{\"version\": 2}"),
+        "expected a report of version 1 or lower, got version 2: a newer Proofload can read it"
+    );
+    assert!(said("hello").starts_with("expected a report of Proofload as JSON"));
+    assert!(said("{\"version\": 1}").starts_with("expected a whole report, got a damaged one: missing field"));
+}
+
+#[test]
+fn status_shows_figures_for_people() {
+    let report = two_runners();
+    let figures = FiguresStatus::from(&report.summary);
+    assert_eq!((figures.rps, figures.error_rate.as_str()), (22, "2.17%"));
+    assert_eq!(figures.latency["max"], "50ms");
+    let criterion = CriterionStatus::from(&report.criteria[1]);
+    assert_eq!((criterion.observed.as_str(), criterion.of.as_deref()), ("4.76%", Some("baseline/create")));
+    let generator = GeneratorStatus::from(&report.generator);
+    assert_eq!((generator.healthy, generator.cpu.as_str(), generator.lateness_p99.as_str()), (true, "12.2%", "100us"));
+    let live = live::at_end(&report);
+    assert_eq!((live.users, live.rps, live.p99.as_str(), live.errors.as_str()), (0, 22, "50ms", "2.17%"));
+}

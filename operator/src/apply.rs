@@ -1,0 +1,128 @@
+//! Apply: the only writer of objects other than status.
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, PropagationPolicy};
+use kube::{Api, Resource, ResourceExt};
+use proofload_api::LoadTest;
+use proofload_plan::Compiled;
+use proofload_results::Report;
+use proofload_results::report::{Input, InvalidReport};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::build::config_map::{self, REPORT_KEY};
+use crate::build::job::{Site, job};
+use crate::build::{MANAGER, report_name, run_name};
+use crate::context::Context;
+
+/// The most bytes of a stored report: a `ConfigMap` holds 1 MiB, with its metadata.
+const MAX_REPORT: usize = 900 << 10;
+/// The most bytes that a stored report can unpack to.
+const MAX_UNPACKED: u64 = 64 << 20;
+
+/// A write that failed; the pass is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    /// The API server refused, or could not be reached.
+    #[error("cannot write {what}: {source}")]
+    Api {
+        /// What was to be written.
+        what: &'static str,
+        /// Why it was not.
+        source: kube::Error,
+    },
+    /// The stored report is not one.
+    #[error("ConfigMap {name} is in the way of the report: {source}; delete it")]
+    NotAReport {
+        /// The `ConfigMap`.
+        name: String,
+        /// What is wrong with it.
+        source: InvalidReport,
+    },
+}
+
+/// Makes the objects of a run: the plan first, since the pods mount it. Again makes no difference.
+pub(crate) async fn create(context: &Context, test: &LoadTest, compiled: &Compiled) -> Result<(), ApplyError> {
+    let site = Site { image: &context.settings.runner_image, public_key: context.signer.public_key() };
+    let plan = config_map::plan(test, &compiled.plan);
+    server_side(context, test, &plan).await.map_err(|source| ApplyError::Api { what: "the plan", source })?;
+    let job = job(test, compiled, &site);
+    server_side(context, test, &job).await.map_err(|source| ApplyError::Api { what: "the Job", source })
+}
+
+async fn server_side<K>(context: &Context, test: &LoadTest, object: &K) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
+    let parameters = PatchParams::apply(MANAGER).force();
+    api.patch(&object.name_any(), &parameters, &Patch::Apply(object)).await.map(drop)
+}
+
+/// Stores the report, or finds that it is stored already; returns what is stored, from which the verdict follows.
+pub(crate) async fn store_report(context: &Context, test: &LoadTest, input: &Input<'_>) -> Result<Report, ApplyError> {
+    let failed = |source| ApplyError::Api { what: "the report", source };
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
+    let report = Report::build_to_fit(input, |report| pack(report).len() <= MAX_REPORT);
+    match api.create(&PostParams::default(), &config_map::report(test, pack(&report))).await {
+        Ok(_) => return Ok(report),
+        Err(kube::Error::Api(refusal)) if refusal.code == 409 => {}
+        Err(error) => return Err(failed(error)),
+    }
+    // An earlier pass stored it and was cut off before the verdict was in status.
+    let name = report_name(test);
+    let stored = api.get(&name).await.map_err(failed)?;
+    unpack(&stored).map_err(|source| ApplyError::NotAReport { name, source })
+}
+
+fn pack(report: &Report) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // A vector takes any number of bytes.
+    let packed = encoder.write_all(report.to_json().as_bytes()).and_then(|()| encoder.finish());
+    packed.unwrap_or_default()
+}
+
+fn unpack(stored: &ConfigMap) -> Result<Report, InvalidReport> {
+    let bytes = stored.binary_data.as_ref().and_then(|data| data.get(REPORT_KEY));
+    let bytes = bytes.ok_or_else(|| InvalidReport::NotAReport(format!("it has no {REPORT_KEY}")))?;
+    let mut json = Vec::new();
+    let read = GzDecoder::new(&bytes.0[..]).take(MAX_UNPACKED).read_to_end(&mut json);
+    read.map_err(|error| InvalidReport::NotAReport(error.to_string()))?;
+    Report::from_json(&json)
+}
+
+/// Deletes a run's Job and its pods.
+pub(crate) async fn delete_job(context: &Context, test: &LoadTest) -> Result<(), ApplyError> {
+    let api: Api<Job> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
+    let parameters =
+        DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+    gone(api.delete(&run_name(test), &parameters).await, "the Job")
+}
+
+/// Deletes a test whose time to live is over; its objects follow it.
+pub(crate) async fn delete_test(context: &Context, test: &LoadTest) -> Result<(), ApplyError> {
+    let api: Api<LoadTest> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
+    // Not another test of the same name, made meanwhile.
+    let preconditions = kube::api::Preconditions { uid: test.uid(), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    gone(api.delete(&test.name_any(), &parameters).await, "the LoadTest")
+}
+
+fn gone<T>(result: Result<T, kube::Error>, what: &'static str) -> Result<(), ApplyError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 || refusal.code == 409 => Ok(()),
+        Err(source) => Err(ApplyError::Api { what, source }),
+    }
+}

@@ -1,0 +1,135 @@
+//! Decide: from the world to the next step. Pure: no client, no clock, nothing asynchronous.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use proofload_api::{Micros, Phase, Problem, Verdict};
+use proofload_conductor::{Action, Conditions, Decision, Ending, decide as conduct};
+use proofload_plan::Compiled;
+
+use crate::observe::{JobSight, World};
+
+/// After how long a silent runner is lost: longer than a restart of the operator or a hiccup of the network.
+const LOST_AFTER: Micros = Micros::from_secs(20);
+/// How long a finished run's runners may take to go by themselves before their Job is deleted.
+const FAREWELL: Micros = Micros::from_secs(15);
+/// How often a run is looked at while its load is on.
+const WATCH: Micros = Micros::from_secs(1);
+/// How often while something is about to happen.
+const EAGER: Micros = Micros::from_millis(100);
+
+/// What to do about a test now.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Nothing any more.
+    Rest,
+    /// Its spec does not compile.
+    Reject(Vec<Problem>),
+    /// It must not start yet, and why.
+    Hold(&'static str),
+    /// Make its objects.
+    Create,
+    /// Wait, begin or stop.
+    Conduct(Decision),
+    /// It is over: judge, store, say so.
+    Conclude(Conclusion),
+    /// The verdict is there: no pod may be left.
+    CleanUp {
+        /// Whether the runners were given time enough to go by themselves.
+        delete_job: bool,
+    },
+    /// Its time to live is over.
+    Expire,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Conclusion {
+    /// With figures, whole or not.
+    Ended(Ending),
+    /// It never began, since someone wanted it so.
+    Cancelled(String),
+    /// It could not begin.
+    Impossible(String),
+}
+
+/// Decides the next step, and when to look again if nothing happens before.
+pub(crate) fn decide(world: &World) -> (Step, Option<Micros>) {
+    if world.test.metadata.deletion_timestamp.is_some() {
+        return (Step::Rest, None);
+    }
+    if let Some(verdict) = world.test.status.as_ref().and_then(|status| status.verdict) {
+        return after_verdict(world, verdict);
+    }
+    let compiled = match &*world.compiled {
+        Ok(compiled) => compiled,
+        Err(problems) => return (Step::Reject(problems.clone()), None),
+    };
+    match world.job {
+        // Once runners were there, they are never made again: a second start would put the load on twice.
+        JobSight::Absent if world.phase() == Phase::Pending => {
+            if world.test.spec.suspend {
+                (Step::Hold("it is suspended: set spec.suspend to false to start it"), None)
+            } else {
+                (Step::Create, Some(EAGER))
+            }
+        }
+        JobSight::Absent => under_way(world, compiled, Micros::ZERO),
+        JobSight::Present { age, .. } => under_way(world, compiled, age),
+    }
+}
+
+fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Option<Micros>) {
+    let runners = &world.test.spec.runners;
+    let conditions = Conditions {
+        plan: &compiled.plan,
+        waited,
+        start_deadline: runners.start_deadline,
+        lost_after: LOST_AFTER,
+        on_lost: runners.on_lost,
+        stop: world.test.spec.suspend.then(|| "spec.suspend was set to true".to_owned()),
+    };
+    let decision = conduct(&world.runners, &conditions);
+    match decision.action {
+        Action::Finish(ending) => (Step::Conclude(Conclusion::Ended(ending)), None),
+        Action::GiveUp { reason, wanted: true } => (Step::Conclude(Conclusion::Cancelled(reason)), None),
+        Action::GiveUp { reason, wanted: false } => (Step::Conclude(Conclusion::Impossible(reason)), None),
+        Action::Wait | Action::Begin(_) | Action::Stop { .. } => {
+            let next = next_look(world, compiled, &decision);
+            (Step::Conduct(decision), Some(next))
+        }
+    }
+}
+
+/// Often while runners are awaited or the end is near, so that neither begin nor verdict comes late.
+fn next_look(world: &World, compiled: &Compiled, decision: &Decision) -> Micros {
+    let elapsed = crate::report::elapsed(&world.runners);
+    match (&decision.action, elapsed) {
+        (Action::Wait, Some(elapsed)) => {
+            let left = compiled.plan.planned().saturating_sub(elapsed);
+            WATCH.min(left).max(EAGER)
+        }
+        _ => EAGER,
+    }
+}
+
+fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
+    let ended = world.test.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|time| time.0);
+    let since =
+        |then: Timestamp| Micros(u64::try_from(world.now.as_microsecond() - then.as_microsecond()).unwrap_or(0));
+    let passed = ended.map_or(Micros::ZERO, since);
+    if let JobSight::Present { settled: false, .. } = world.job {
+        // What could not begin is still trying to.
+        let delete_job = verdict == Verdict::Error || passed >= FAREWELL;
+        return (Step::CleanUp { delete_job }, Some(FAREWELL.min(Micros::from_secs(5))));
+    }
+    match world.test.spec.results.ttl {
+        Some(ttl) if passed >= ttl => (Step::Expire, None),
+        Some(ttl) => (Step::Rest, Some(ttl.saturating_sub(passed) + Micros::from_millis(100))),
+        None => (Step::Rest, None),
+    }
+}
+
+/// `namespace/name`: what a run is called in plans, tokens and snapshots.
+pub(crate) fn run_of(test: &proofload_api::LoadTest) -> String {
+    format!("{}/{}", test.namespace().unwrap_or_default(), test.name_any())
+}

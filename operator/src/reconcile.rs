@@ -1,0 +1,153 @@
+//! One pass over one test: observe -> decide -> apply -> report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use proofload_api::LoadTest;
+use proofload_conductor::{Action as Conducted, Ending, Fleet};
+use proofload_plan::compile;
+use proofload_results::report::Input;
+use proofload_results::{Circumstances, Report, SnapshotSet};
+use tracing::{debug, warn};
+
+use crate::apply::{self, ApplyError};
+use crate::context::Context;
+use crate::decide::{Conclusion, Step, decide, run_of};
+use crate::fleet::RemoteFleet;
+use crate::memory::RunMemory;
+use crate::observe::{ObserveError, PodSight, World, epoch, observe};
+use crate::report::{ReportError, elapsed, report};
+
+/// A pass that did not get to its end. All of these are tried again: what cannot be mended by trying again is not an
+/// error of a pass but the run's verdict.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PassError {
+    /// The world could not be read.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// An object could not be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The status could not be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// No token could be signed.
+    #[error("{0:#}")]
+    Token(anyhow::Error),
+}
+
+/// One pass.
+pub(crate) async fn reconcile(test: Arc<LoadTest>, context: Arc<Context>) -> Result<Action, PassError> {
+    let began = Instant::now();
+    let result = pass(&context, Arc::clone(&test)).await;
+    context.metrics.pass(began.elapsed(), result.is_ok());
+    result
+}
+
+/// After a pass that failed: soon again.
+#[allow(clippy::needless_pass_by_value)] // the signature is the controller's
+pub(crate) fn error_policy(test: Arc<LoadTest>, error: &PassError, _: Arc<Context>) -> Action {
+    let name = run_of(&test);
+    if is_conflict(error) {
+        // The test changed since the cache saw it: the change is on its way here.
+        debug!(test = name, "{error}");
+        return Action::requeue(Duration::from_millis(200));
+    }
+    warn!(test = name, "{error}");
+    Action::requeue(Duration::from_secs(2))
+}
+
+fn is_conflict(error: &PassError) -> bool {
+    matches!(error, PassError::Report(ReportError(kube::Error::Api(refusal))) if refusal.code == 409)
+}
+
+async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Action, PassError> {
+    let uid = test.uid().unwrap_or_default();
+    let mut guard = context.runs.enter(&uid).await;
+    let memory = guard.get_or_insert_with(|| RunMemory::new(compile(&test.spec, &run_of(&test))));
+    let token = context.signer.token(&run_of(&test)).map_err(PassError::Token)?;
+    let (world, pods) = observe(context, test, memory, token.clone()).await?;
+    let (step, next) = decide(&world);
+    debug!(test = run_of(&world.test), ?step, "decided");
+    let stored = apply(context, &world, &step, memory, &pods, token).await?;
+    report(context, &world, &step, stored.as_ref(), memory).await?;
+    if step == Step::Rest && next.is_none() {
+        context.runs.forget(&uid);
+    }
+    Ok(next.map_or_else(Action::await_change, |next| Action::requeue(next.into())))
+}
+
+/// Does what was decided. Returns the report, once there is one.
+async fn apply(
+    context: &Context,
+    world: &World,
+    step: &Step,
+    memory: &mut RunMemory,
+    pods: &[PodSight],
+    token: String,
+) -> Result<Option<Report>, PassError> {
+    let test = &world.test;
+    let begun = elapsed(&world.runners).is_some();
+    let compiled = Arc::clone(&world.compiled);
+    let mut fleet = RemoteFleet { http: &context.http, token, memory, pods, begun, epoch: epoch() };
+    match (step, compiled.as_ref()) {
+        (Step::Create, Ok(compiled)) => apply::create(context, test, compiled).await?,
+        (Step::Conduct(decision), _) => match &decision.action {
+            Conducted::Begin(begins) => {
+                for begin in begins {
+                    fleet.begin(begin).await;
+                }
+            }
+            Conducted::Stop { runners, .. } => fleet.stop(runners).await,
+            _ => {}
+        },
+        (Step::Conclude(conclusion), Ok(compiled)) => {
+            let circumstances = circumstances(conclusion, fleet.memory);
+            return store(context, world, compiled, &circumstances, fleet.memory).await.map(Some);
+        }
+        (Step::CleanUp { delete_job: false }, _) => fleet.acknowledge().await,
+        (Step::CleanUp { delete_job: true }, _) => apply::delete_job(context, test).await?,
+        (Step::Expire, _) => apply::delete_test(context, test).await?,
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// What happened to the run, for the report.
+fn circumstances(conclusion: &Conclusion, memory: &RunMemory) -> Circumstances {
+    match conclusion.clone() {
+        Conclusion::Ended(Ending { lost, stopped }) => {
+            Circumstances { lost, stopped, skew: memory.skew(), error: None }
+        }
+        Conclusion::Cancelled(why) => Circumstances { stopped: Some(why), ..Circumstances::default() },
+        Conclusion::Impossible(why) => Circumstances { error: Some(why), ..Circumstances::default() },
+    }
+}
+
+async fn store(
+    context: &Context,
+    world: &World,
+    compiled: &proofload_plan::Compiled,
+    circumstances: &Circumstances,
+    memory: &mut RunMemory,
+) -> Result<Report, PassError> {
+    let nothing = || SnapshotSet::new(&compiled.plan, compiled.sizing.runners);
+    let totals = memory.snapshots.get_or_insert_with(nothing).totals(&compiled.plan);
+    let spec = serde_json::to_value(&world.test.spec).unwrap_or_default();
+    let (name, namespace) = (world.test.name_any(), world.test.namespace());
+    let start = world.status().start_time.map(|start| start.0.to_string());
+    let input = Input {
+        plan: &compiled.plan,
+        criteria: &compiled.criteria,
+        spec: &spec,
+        name: &name,
+        namespace: namespace.as_deref(),
+        start: start.as_deref(),
+        runners: compiled.sizing.runners,
+        totals: &totals,
+        circumstances,
+    };
+    Ok(apply::store_report(context, &world.test, &input).await?)
+}

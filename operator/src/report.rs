@@ -1,0 +1,360 @@
+//! Report: from the world and the step to `status`; the only writer of status.
+//!
+//! A verdict is written once: the write carries the resource version that the decision was made on, so of two writers
+//! one is refused. Progress is written at most once in ten seconds; a transition at once, and with an Event.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::api::PostParams;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
+use proofload_api::status::{PlanStatus, ReportReference, RunnersStatus};
+use proofload_api::units::short_time;
+use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem, Verdict};
+use proofload_conductor::{Action, Decision, RunnerView};
+use proofload_plan::{Compiled, Plan};
+use proofload_results::{Report, RunnerState, SnapshotSet, live};
+
+use crate::build::job::resources;
+use crate::build::report_name;
+use crate::context::Context;
+use crate::decide::Step;
+use crate::memory::RunMemory;
+use crate::observe::World;
+
+/// Between two writes of progress.
+const LIVE_EVERY: Duration = Duration::from_secs(10);
+/// The longest message: events take 1,024 characters, and status should stay readable.
+const MAX_MESSAGE: usize = 1_000;
+
+/// Reasons of conditions and events. Constants, since people write alerts on them.
+pub(crate) mod reason {
+    /// The spec does not compile; nothing was created.
+    pub(crate) const INVALID: &str = "Invalid";
+    /// `spec.suspend` is true.
+    pub(crate) const SUSPENDED: &str = "Suspended";
+    /// Runners were created and are awaited.
+    pub(crate) const STARTING: &str = "Starting";
+    /// Load is on the target.
+    pub(crate) const RUNNING: &str = "Running";
+    /// The load is being stopped before the plan's end.
+    pub(crate) const STOPPING: &str = "Stopping";
+    /// A runner is gone.
+    pub(crate) const RUNNER_LOST: &str = "RunnerLost";
+    /// The run could not begin.
+    pub(crate) const COULD_NOT_START: &str = "CouldNotStart";
+}
+
+/// How long the load has been on, by the runner that began first.
+pub(crate) fn elapsed(runners: &[RunnerView]) -> Option<Micros> {
+    let elapsed = |view: &RunnerView| match view {
+        RunnerView::Present { snapshot, .. } => snapshot.began.map(|began| snapshot.clock.saturating_sub(began)),
+        _ => None,
+    };
+    runners.iter().filter_map(elapsed).max().map(Micros)
+}
+
+/// The status that follows from a step, and what to say about it.
+struct Draft {
+    status: LoadTestStatus,
+    events: Vec<(EventType, &'static str, String)>,
+    /// Whether it is a transition, to be written at once.
+    urgent: bool,
+}
+
+/// A status that could not be written; the pass is tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the status: {0}")]
+pub(crate) struct ReportError(#[from] pub(crate) kube::Error);
+
+/// Writes what follows from a step into status, if it is news.
+pub(crate) async fn report(
+    context: &Context,
+    world: &World,
+    step: &Step,
+    stored: Option<&Report>,
+    memory: &mut RunMemory,
+) -> Result<(), ReportError> {
+    let compiled = world.compiled.as_ref().as_ref();
+    let draft = match (step, compiled) {
+        (Step::Reject(problems), _) => reject(world, problems),
+        (Step::Hold(why), _) => hold(world, why),
+        (Step::Create, Ok(compiled)) => starting(world, compiled, None),
+        (Step::Conduct(decision), Ok(compiled)) => match elapsed(&world.runners) {
+            None => starting(world, compiled, Some(decision)),
+            Some(elapsed) => running(world, compiled, decision, elapsed, memory),
+        },
+        (Step::Conclude(_), Ok(compiled)) => match stored {
+            Some(report) => finished(world, compiled, report),
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let old = world.status();
+    let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
+    if draft.status == old || !(draft.urgent || due) {
+        return Ok(());
+    }
+    write(context, world, &draft.status).await?;
+    if let (Some(snapshots), Ok(compiled)) = (&memory.snapshots, compiled) {
+        memory.last_live = Some((Instant::now(), snapshots.totals(&compiled.plan)));
+    }
+    for (kind, reason, note) in draft.events {
+        emit(context, &world.test, kind, reason, note).await;
+    }
+    context.metrics.observe(&world.test, &draft.status);
+    Ok(())
+}
+
+async fn write(context: &Context, world: &World, status: &LoadTestStatus) -> Result<(), kube::Error> {
+    let api: Api<LoadTest> = Api::namespaced(context.client.clone(), &world.test.namespace().unwrap_or_default());
+    let mut test = LoadTest::clone(&world.test);
+    test.metadata.managed_fields = None;
+    test.status = Some(LoadTestStatus { observed_generation: test.metadata.generation, ..status.clone() });
+    match api.replace_status(&test.name_any(), &PostParams::default(), &test).await {
+        // It was deleted meanwhile: there is nobody to tell.
+        Err(kube::Error::Api(refusal)) if refusal.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Events are for people and may be lost: a failure changes nothing.
+async fn emit(context: &Context, test: &LoadTest, type_: EventType, reason: &str, note: String) {
+    let note = Some(note.chars().take(MAX_MESSAGE).collect());
+    let event = Event { type_, reason: reason.to_owned(), note, action: reason.to_owned(), secondary: None };
+    if let Err(error) = context.events.publish(&event, &test.object_ref(&())).await {
+        tracing::warn!("an event was not written: {error}");
+    }
+}
+
+fn reject(world: &World, problems: &[Problem]) -> Draft {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let count = if lines.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", lines.len()) };
+    let message = shorten(&format!("The spec has {count}, nothing was created: {}", lines.join("; ")));
+    let mut status = LoadTestStatus {
+        phase: Some(Phase::Finished),
+        verdict: Some(Verdict::Error),
+        message: message.clone(),
+        completion_time: Some(Time(world.now)),
+        ..world.status()
+    };
+    conclude(&mut status, world, Verdict::Error, reason::INVALID, &message);
+    Draft { status, events: vec![(EventType::Warning, reason::INVALID, message)], urgent: true }
+}
+
+fn hold(world: &World, why: &str) -> Draft {
+    let message = format!("Not started: {why}");
+    let mut status = LoadTestStatus { phase: Some(Phase::Pending), message: message.clone(), ..world.status() };
+    let urgent = world.test.status.is_none();
+    set(&mut status, world, "Reconciling", "False", reason::SUSPENDED, &message);
+    set(&mut status, world, "Finished", "False", reason::SUSPENDED, &message);
+    let events = if urgent { vec![(EventType::Normal, reason::SUSPENDED, message)] } else { Vec::new() };
+    Draft { status, events, urgent: true }
+}
+
+fn starting(world: &World, compiled: &Compiled, decision: Option<&Decision>) -> Draft {
+    let old = world.status();
+    let is_new = old.phase != Some(Phase::Starting);
+    let message = match decision {
+        Some(decision) if !decision.waiting_for.is_empty() => format!("Waiting for {}", decision.waiting_for),
+        _ => format!("Starting {}", runners_of(compiled)),
+    };
+    let message = shorten(&message);
+    let mut status = LoadTestStatus {
+        phase: Some(Phase::Starting),
+        message: message.clone(),
+        progress: "0%".to_owned(),
+        plan: Some(plan_status(world, compiled)),
+        runners: Some(count(&world.runners, compiled, 0)),
+        ..old
+    };
+    progressing(&mut status, world, reason::STARTING, "Runners are being made ready");
+    let events = if is_new { vec![(EventType::Normal, reason::STARTING, message)] } else { Vec::new() };
+    Draft { status, events, urgent: is_new }
+}
+
+fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Micros, memory: &RunMemory) -> Draft {
+    let old = world.status();
+    let stopping = matches!(decision.action, Action::Stop { .. });
+    let phase = if stopping { Phase::Finishing } else { Phase::Running };
+    let is_new = old.phase != Some(phase);
+    let lost = u32::try_from(decision.lost.len()).unwrap_or(u32::MAX);
+    let newly_lost = old.runners.is_some_and(|runners| runners.lost < lost);
+    let mut status = LoadTestStatus {
+        phase: Some(phase),
+        message: running_message(compiled, decision),
+        progress: progress(&compiled.plan, elapsed),
+        plan: Some(plan_status(world, compiled)),
+        runners: Some(count(&world.runners, compiled, lost)),
+        start_time: old.start_time.clone().or_else(|| Some(began(world, elapsed))),
+        ..old
+    };
+    let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
+    if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| due || is_new || newly_lost) {
+        let now = snapshots.totals(&compiled.plan);
+        let nothing = SnapshotSet::new(&compiled.plan, compiled.sizing.runners).totals(&compiled.plan);
+        let before = memory.last_live.as_ref().map_or(&nothing, |(_, totals)| totals);
+        status.live = Some(live::between(before, &now));
+    }
+    let reason = if stopping { reason::STOPPING } else { reason::RUNNING };
+    progressing(
+        &mut status,
+        world,
+        reason,
+        if stopping { "The load is being stopped" } else { "Load is on the target" },
+    );
+    let mut events = Vec::new();
+    if is_new {
+        events.push((EventType::Normal, reason, status.message.clone()));
+    }
+    if newly_lost {
+        let lines = decision.lost.iter().map(|lost| format!("runner {} is lost: {}", lost.index, lost.reason));
+        events.push((EventType::Warning, reason::RUNNER_LOST, lines.collect::<Vec<_>>().join("; ")));
+    }
+    Draft { status, events, urgent: is_new || newly_lost }
+}
+
+fn running_message(compiled: &Compiled, decision: &Decision) -> String {
+    let mut message = match &decision.action {
+        Action::Stop { reason, .. } => format!("Stopping: {reason}"),
+        _ => format!("{} under load", runners_of(compiled)),
+    };
+    for lost in &decision.lost {
+        message = format!("{message}; runner {} is lost: {}", lost.index, lost.reason);
+    }
+    if !decision.waiting_for.is_empty() {
+        message = format!("{message}; waiting for {}", decision.waiting_for);
+    }
+    shorten(&message)
+}
+
+fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
+    let verdict = report.verdict;
+    let message = shorten(&report.reason);
+    let lost = report.doubts.iter().filter(|doubt| doubt.kind == proofload_results::DoubtKind::LostRunner).count();
+    let old = world.status();
+    let mut status = LoadTestStatus {
+        phase: Some(Phase::Finished),
+        verdict: Some(verdict),
+        message: message.clone(),
+        progress: if verdict == Verdict::Error { old.progress.clone() } else { "100%".to_owned() },
+        plan: Some(plan_status(world, compiled)),
+        runners: Some(count(&world.runners, compiled, u32::try_from(lost).unwrap_or(u32::MAX))),
+        live: Some(live::at_end(report)),
+        summary: Some((&report.summary).into()),
+        scenarios: report.scenarios.iter().map(Into::into).collect(),
+        criteria: report.criteria.iter().map(Into::into).collect(),
+        generator: Some((&report.generator).into()),
+        report: Some(ReportReference { config_map: report_name(&world.test) }),
+        start_time: report.start.as_ref().and_then(|start| start.parse().ok()).map(Time).or(old.start_time.clone()),
+        completion_time: Some(Time(world.now)),
+        ..old
+    };
+    let name = if verdict == Verdict::Error { reason::COULD_NOT_START } else { verdict_reason(verdict) };
+    conclude(&mut status, world, verdict, name, &message);
+    let kind = if verdict == Verdict::Passed { EventType::Normal } else { EventType::Warning };
+    Draft { status, events: vec![(kind, name, message)], urgent: true }
+}
+
+/// When the load began, by this machine's clock.
+fn began(world: &World, elapsed: Micros) -> Time {
+    let micros = world.now.as_microsecond() - i64::try_from(elapsed.0).unwrap_or(0);
+    Time(k8s_openapi::jiff::Timestamp::from_microsecond(micros).unwrap_or(world.now))
+}
+
+fn runners_of(compiled: &Compiled) -> String {
+    match compiled.sizing.runners {
+        1 => "1 runner".to_owned(),
+        many => format!("{many} runners"),
+    }
+}
+
+fn progress(plan: &Plan, elapsed: Micros) -> String {
+    let planned = plan.planned().0.max(1);
+    format!("{}%", (elapsed.0.saturating_mul(100) / planned).min(99))
+}
+
+fn plan_status(world: &World, compiled: &Compiled) -> PlanStatus {
+    let (cpu, memory) = resources(&compiled.sizing, &world.test.spec.runners);
+    PlanStatus {
+        runners: compiled.sizing.runners,
+        users: compiled.plan.peak_users(),
+        duration: short_time(compiled.plan.planned().0 as f64),
+        cpu,
+        memory,
+        reason: compiled.sizing.reason.clone(),
+    }
+}
+
+fn count(runners: &[RunnerView], compiled: &Compiled, lost: u32) -> RunnersStatus {
+    let mut counted = RunnersStatus { desired: compiled.sizing.runners, lost, ..RunnersStatus::default() };
+    for view in runners {
+        if let RunnerView::Present { snapshot, .. } = view {
+            match snapshot.state {
+                RunnerState::Waiting => counted.ready += 1,
+                RunnerState::Running => counted.running += 1,
+                RunnerState::Ended(cause) if cause <= proofload_results::EndCause::Stopped => counted.finished += 1,
+                RunnerState::Ended(_) => {}
+            }
+        }
+    }
+    counted
+}
+
+fn verdict_reason(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "Passed",
+        Verdict::Failed => "Failed",
+        Verdict::Inconclusive => "Inconclusive",
+        Verdict::Unjudged => "Unjudged",
+        Verdict::Error => "Error",
+    }
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= MAX_MESSAGE {
+        return text.to_owned();
+    }
+    text.chars().take(MAX_MESSAGE - 3).chain("...".chars()).collect()
+}
+
+fn progressing(status: &mut LoadTestStatus, world: &World, reason: &str, message: &str) {
+    set(status, world, "Reconciling", "True", reason, message);
+    set(status, world, "Finished", "False", reason, message);
+    set(status, world, "Succeeded", "Unknown", reason, message);
+}
+
+/// The last conditions of a run: `Stalled` says that a person must change something for it ever to work.
+fn conclude(status: &mut LoadTestStatus, world: &World, verdict: Verdict, reason: &str, message: &str) {
+    let succeeded = match verdict {
+        Verdict::Passed => "True",
+        Verdict::Failed | Verdict::Error => "False",
+        Verdict::Inconclusive | Verdict::Unjudged => "Unknown",
+    };
+    set(status, world, "Finished", "True", reason, message);
+    set(status, world, "Succeeded", succeeded, reason, message);
+    set(status, world, "Reconciling", "False", reason, message);
+    let stalled = if verdict == Verdict::Error { "True" } else { "False" };
+    set(status, world, "Stalled", stalled, reason, message);
+}
+
+fn set(status: &mut LoadTestStatus, world: &World, kind: &str, value: &str, reason: &str, message: &str) {
+    let mut condition = Condition {
+        type_: kind.to_owned(),
+        status: value.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: world.test.metadata.generation,
+        last_transition_time: Time(world.now),
+    };
+    match status.conditions.iter_mut().find(|old| old.type_ == kind) {
+        Some(old) => {
+            if old.status == condition.status {
+                condition.last_transition_time = old.last_transition_time.clone();
+            }
+            *old = condition;
+        }
+        None => status.conditions.push(condition),
+    }
+}

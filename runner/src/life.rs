@@ -1,0 +1,94 @@
+//! The life of a runner: its engine, and when it was last heard of.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use proofload_engine::Engine;
+use proofload_plan::Plan;
+use proofload_results::{EndCause, Snapshot};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// The engine and what steers it.
+pub(crate) struct Life {
+    plan: Arc<Plan>,
+    engine: Engine,
+    last_contact: Mutex<Instant>,
+    acknowledged: watch::Sender<bool>,
+}
+
+impl Life {
+    pub(crate) fn new(plan: Arc<Plan>, engine: Engine) -> Self {
+        Self { plan, engine, last_contact: Mutex::new(Instant::now()), acknowledged: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The conductor was heard of.
+    pub(crate) fn touch(&self) {
+        *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last_contact(&self) -> Instant {
+        *self.last_contact.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        self.engine.snapshot().await
+    }
+
+    pub(crate) fn begin(&self, scenarios: &[usize], within: Duration) {
+        info!(?scenarios, within_us = within.as_micros() as u64, "begin");
+        self.engine.begin(scenarios, Instant::now() + within);
+    }
+
+    pub(crate) fn stop(&self, cause: EndCause) {
+        info!(?cause, "stop");
+        self.engine.stop(cause);
+    }
+
+    /// The final snapshot is stored elsewhere. Refused while there is more to come.
+    pub(crate) fn acknowledge(&self) -> bool {
+        let ended = self.engine.has_ended();
+        if ended {
+            self.acknowledged.send_replace(true);
+        }
+        ended
+    }
+
+    /// Returns once the final snapshot was acknowledged.
+    pub(crate) async fn acknowledged(&self) {
+        // The sender lives as long as `self`, so this cannot fail.
+        let _ = self.acknowledged.subscribe().wait_for(|acknowledged| *acknowledged).await;
+    }
+
+    /// Ends the load if nobody is heard of for the heartbeat timeout. Returns once the load has ended, however it did.
+    pub(crate) async fn watch_heartbeat(&self) {
+        let timeout = Duration::from(self.plan.heartbeat_timeout);
+        while !self.engine.has_ended() {
+            let deadline = self.last_contact() + timeout;
+            if Instant::now() >= deadline {
+                warn!(?timeout, "nobody asks for results: ending the load");
+                self.engine.stop(EndCause::Abandoned);
+                self.engine.ended().await;
+                return;
+            }
+            tokio::select! {
+                () = self.engine.ended() => return,
+                () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+        }
+    }
+
+    /// Ends the load since the process must end, and keeps the final snapshot for whoever asks, for so long.
+    pub(crate) async fn terminate(&self, grace: Duration) {
+        self.stop(EndCause::Terminated);
+        let _ = tokio::time::timeout(grace, async {
+            self.engine.ended().await;
+            self.acknowledged().await;
+        })
+        .await;
+    }
+}

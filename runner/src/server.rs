@@ -1,0 +1,127 @@
+//! The control API and the endpoints for Kubernetes and Prometheus.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use proofload_conductor::control::{self, BeginRequest, ClockResponse};
+use proofload_results::EndCause;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::auth::{Verifier, require_token};
+use crate::life::Life;
+use crate::metrics;
+
+/// A message of the control API is a few numbers.
+const MAX_MESSAGE: usize = 64 << 10;
+/// A begin is seconds ahead at most; a longer one is a mistake.
+const MAX_DELAY: Duration = Duration::from_mins(1);
+
+/// Answers until the final snapshot is acknowledged, or until the process was told to end and the grace period is over.
+pub(crate) async fn serve(
+    life: Arc<Life>,
+    verifier: Verifier,
+    listen: SocketAddr,
+    grace: Duration,
+) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    info!(address = %listener.local_addr()?, "answering");
+    let router = router(Arc::clone(&life), verifier);
+    let server = axum::serve(listener, router).with_graceful_shutdown(stay(life, grace, async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }));
+    server.await.context("the control API failed")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns when the process may end.
+async fn stay(life: Arc<Life>, grace: Duration, told_to_end: impl Future<Output = ()>) {
+    let heartbeat = async {
+        life.watch_heartbeat().await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = life.acknowledged() => info!("the final snapshot was acknowledged"),
+        () = told_to_end => life.terminate(grace).await,
+        () = heartbeat => {}
+    }
+}
+
+fn router(life: Arc<Life>, verifier: Verifier) -> Router {
+    let control = Router::new()
+        .route(control::SNAPSHOT, get(snapshot))
+        .route(control::BEGIN, post(begin))
+        .route(control::STOP, post(stop))
+        .route(control::ACKNOWLEDGE, post(acknowledge))
+        .route_layer(from_fn_with_state(verifier, require_token));
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async || "ok\n"))
+        .route("/metrics", get(scrape))
+        .merge(control)
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE))
+        .with_state(life)
+}
+
+async fn snapshot(State(life): State<Arc<Life>>) -> Response {
+    life.touch();
+    let bytes = life.snapshot().await.encode();
+    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+async fn begin(State(life): State<Arc<Life>>, Json(request): Json<BeginRequest>) -> Response {
+    life.touch();
+    let within = Duration::from_micros(request.in_micros);
+    let known = life.plan().scenarios.len();
+    if let Some(unknown) = request.scenarios.iter().find(|scenario| **scenario >= known) {
+        return refuse(format!("expected the index of one of {known} scenarios, got {unknown}"));
+    }
+    if within > MAX_DELAY {
+        return refuse(format!("expected a begin within {MAX_DELAY:?}, got {within:?}"));
+    }
+    life.begin(&request.scenarios, within);
+    clock(&life).await
+}
+
+async fn stop(State(life): State<Arc<Life>>) -> Response {
+    life.touch();
+    life.stop(EndCause::Stopped);
+    clock(&life).await
+}
+
+async fn acknowledge(State(life): State<Arc<Life>>) -> Response {
+    life.touch();
+    if life.acknowledge() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    (StatusCode::CONFLICT, "expected the load to have ended: stop it first\n").into_response()
+}
+
+async fn clock(life: &Life) -> Response {
+    Json(ClockResponse { clock: life.snapshot().await.clock }).into_response()
+}
+
+fn refuse(message: String) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, message + "\n").into_response()
+}
+
+async fn scrape(State(life): State<Arc<Life>>) -> Response {
+    match metrics::render(life.plan(), &life.snapshot().await) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+    }
+}

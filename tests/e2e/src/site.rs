@@ -1,0 +1,158 @@
+//! A namespace of a test's own, with a target that counts what reaches it.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, ObjectList, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use proofload_api::LoadTest;
+use proofload_target::Counts;
+use serde_json::{Value, json};
+
+use crate::until;
+
+/// A namespace of a test's own.
+pub struct Site {
+    /// The cluster.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+    target: Option<String>,
+    http: reqwest::Client,
+}
+
+impl Site {
+    /// A new namespace that enforces the restricted standard, with a target in it. What an earlier test of that name
+    /// left is removed first.
+    pub async fn new(name: &str) -> Result<Self> {
+        let mut site = Self::without_target(name).await?;
+        site.target = Some(site.start_target().await?);
+        Ok(site)
+    }
+
+    /// A new namespace with nothing in it.
+    pub async fn without_target(name: &str) -> Result<Self> {
+        let client = Client::try_default().await.context("KUBECONFIG must name the test cluster")?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = format!("e2e-{name}");
+        if namespaces.get_opt(&namespace).await?.is_some() {
+            namespaces.delete(&namespace, &DeleteParams::background()).await?;
+            until("the old namespace to be gone", 90, || async {
+                Ok(if namespaces.get_opt(&namespace).await?.is_none() { Ok(()) } else { Err("it is there".to_owned()) })
+            })
+            .await?;
+        }
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let object = serde_json::from_value(json!({"metadata": {"name": namespace, "labels": labels}}))?;
+        namespaces.create(&PostParams::default(), &object).await?;
+        Ok(Self { client, namespace, target: None, http: reqwest::Client::new() })
+    }
+
+    /// Objects of a kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn start_target(&self) -> Result<String> {
+        let image =
+            std::env::var("PROOFLOAD_TARGET_IMAGE").context("PROOFLOAD_TARGET_IMAGE names the target's image")?;
+        let pod = json!({
+            "metadata": {"name": "target", "labels": {"app": "target"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "terminationGracePeriodSeconds": 1,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "target", "image": image,
+                    "args": ["--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:8081"],
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8081}, "periodSeconds": 1},
+                    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                        "capabilities": {"drop": ["ALL"]}},
+                }],
+            },
+        });
+        let pods: Api<Pod> = self.api();
+        // The service account comes a moment after its namespace.
+        let object: Pod = serde_json::from_value(pod)?;
+        until("the target's pod to be admitted", 30, || async {
+            Ok(pods.create(&PostParams::default(), &object).await.map_err(|error| error.to_string()))
+        })
+        .await?;
+        until("the target to be ready", 60, || async {
+            let status = pods.get("target").await?.status.unwrap_or_default();
+            let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+            Ok(status.pod_ip.clone().filter(|_| ready).ok_or(format!("it is {:?}", status.container_statuses)))
+        })
+        .await
+    }
+
+    /// The target's base URL, as runners reach it.
+    pub fn target_url(&self) -> String {
+        format!("http://{}:8080", self.target.as_deref().unwrap_or("0.0.0.0"))
+    }
+
+    /// The node that the target is on.
+    pub async fn target_node(&self) -> Result<String> {
+        let pod = self.api::<Pod>().get("target").await?;
+        pod.spec.and_then(|spec| spec.node_name).context("the target is on no node")
+    }
+
+    /// What has reached the target so far.
+    pub async fn counts(&self) -> Result<Counts> {
+        let address = self.target.as_deref().context("this site has no target")?;
+        let answer = self.http.get(format!("http://{address}:8081/stats")).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
+    /// Creates a test, or says why the API server refused it.
+    pub async fn create(&self, test: &Value) -> Result<LoadTest, kube::Error> {
+        let mut test: Value = test.clone();
+        test["metadata"]["namespace"] = self.namespace.clone().into();
+        let name = test["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let test: kube::core::DynamicObject = serde_json::from_value(test).map_err(kube::Error::SerdeError)?;
+        let resource = kube::core::ApiResource::erase::<LoadTest>(&());
+        let api: Api<kube::core::DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        // As kubectl does: unknown fields are errors.
+        let mut strict = PatchParams::apply("e2e").force();
+        strict.field_validation = Some(kube::api::ValidationDirective::Strict);
+        api.patch(&name, &strict, &Patch::Apply(&test)).await?;
+        self.api::<LoadTest>().get(&name).await
+    }
+
+    /// The Jobs of this namespace.
+    pub async fn jobs(&self) -> Result<ObjectList<Job>> {
+        Ok(self.api().list(&ListParams::default()).await?)
+    }
+
+    /// The runner pods of a test.
+    pub async fn runners(&self, test: &str) -> Result<Vec<Pod>> {
+        let labels = format!("proofload.dev/loadtest={test}");
+        Ok(self.api().list(&ListParams::default().labels(&labels)).await?.items)
+    }
+
+    /// Everything that the operator could have made here: names of Jobs and `ConfigMap`s.
+    pub async fn made(&self) -> Result<Vec<String>> {
+        let jobs = self.jobs().await?.items.into_iter().filter_map(|job| job.metadata.name);
+        let maps: ObjectList<ConfigMap> = self.api().list(&ListParams::default()).await?;
+        let maps = maps.items.into_iter().filter_map(|map| map.metadata.name).filter(|name| name != "kube-root-ca.crt");
+        Ok(jobs.chain(maps).collect())
+    }
+
+    /// Reasons of the events about an object.
+    pub async fn events(&self, name: &str) -> Result<Vec<(String, String)>> {
+        let events: ObjectList<Event> = self.api().list(&ListParams::default()).await?;
+        let about = events.items.into_iter().filter(|event| event.involved_object.name.as_deref() == Some(name));
+        Ok(about.map(|e| (e.reason.unwrap_or_default(), e.message.unwrap_or_default())).collect())
+    }
+
+    /// Deletes the namespace; nobody waits for it.
+    pub async fn close(self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client);
+        namespaces.delete(&self.namespace, &DeleteParams::background()).await?;
+        Ok(())
+    }
+}

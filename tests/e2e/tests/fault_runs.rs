@@ -1,0 +1,182 @@
+//! Faults on a real cluster: whatever is lost, the run ends, says so, and counts nothing twice.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use proofload_api::{LoadTest, Phase, Verdict};
+use proofload_e2e::{Node, Run, Site, faults, load_test, until};
+use serde_json::json;
+
+/// The pod of a runner.
+async fn runner(site: &Site, test: &str, index: usize) -> Result<Pod> {
+    let is_index = |pod: &Pod| {
+        let labels = pod.metadata.labels.as_ref();
+        labels.is_some_and(|l| l.get("batch.kubernetes.io/job-completion-index") == Some(&index.to_string()))
+    };
+    site.runners(test).await?.into_iter().find(is_index).with_context(|| format!("runner {index} is there"))
+}
+
+#[tokio::test]
+async fn fault_a_runner_that_is_deleted_makes_the_run_inconclusive() -> Result<()> {
+    let site = Site::new("deleted-runner").await?;
+    let run = Run::create(&site, &load_test(&site, "hurt", 3, 6, 15)).await?;
+    run.sends(100, 60).await?;
+    let victim = runner(&site, "hurt", 1).await?.metadata.name.context("a name")?;
+    site.api::<Pod>().delete(&victim, &DeleteParams::default()).await?;
+    let status = run.ends_as(Verdict::Inconclusive, 90).await?;
+    assert!(status.message.contains("unner 1") && status.message.contains('%'), "{}", status.message);
+    let report = run.report().await?;
+    let doubt = report.doubts.iter().find(|doubt| doubt.runner == Some(1)).context("a doubt about runner 1")?;
+    assert!(doubt.missing.is_some_and(|share| share > 0.05 && share < 0.34), "{doubt:?}");
+    // Its last snapshot was fetched while it was ending: not even its requests are lost.
+    assert_eq!(report.summary.requests, site.counts().await?.requests);
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_a_runner_that_is_killed_for_its_memory_makes_the_run_inconclusive() -> Result<()> {
+    let site = Site::new("oom").await?;
+    let mut test = load_test(&site, "hungry", 2, 8, 5);
+    // Histograms grow with every step, stage and outcome: more of them than the pod has memory for.
+    let steps = (0..64).map(|i| json!({"name": format!("s{i}"), "request": {"path": format!("/delay/{}", i % 8)}}));
+    let stages = (1..20).map(|i| json!({"to": 200 + i, "hold": "2s"}));
+    test["spec"]["scenarios"][0] = json!({
+        "name": "main", "steps": steps.collect::<Vec<_>>(), "users": {"stages": stages.collect::<Vec<_>>()},
+        "thinkTime": {"min": "40ms", "max": "60ms"},
+    });
+    test["spec"]["runners"]["resources"]["memory"] = json!("20Mi");
+    let run = Run::create(&site, &test).await?;
+    let status = run.ends_as(Verdict::Inconclusive, 180).await?;
+    assert!(status.message.contains("OOMKilled"), "{}", status.message);
+    assert!(status.runners.context("runners")?.lost > 0);
+    run.leaves_no_pod(60).await?;
+    site.close().await
+}
+
+/// A runner that shares its node neither with the target nor with the operator.
+async fn lonely_runner(site: &Site, test: &str, runners: usize) -> Result<(usize, Node)> {
+    let taken = [site.target_node().await?, faults::operator_node(&site.client).await?.0];
+    for index in 0..runners {
+        let node = runner(site, test, index).await?.spec.and_then(|spec| spec.node_name).context("a node")?;
+        if !taken.contains(&node) {
+            return Ok((index, Node(node)));
+        }
+    }
+    anyhow::bail!("every runner shares a node with the target or the operator")
+}
+
+#[tokio::test]
+async fn fault_a_node_that_loses_power_makes_the_run_inconclusive() -> Result<()> {
+    let site = Site::new("power").await?;
+    let run = Run::create(&site, &load_test(&site, "dark", 3, 6, 15)).await?;
+    run.sends(100, 60).await?;
+    let (index, node) = lonely_runner(&site, "dark", 3).await?;
+    node.lose_power().await?;
+    let ended = run.ends_as(Verdict::Inconclusive, 120).await;
+    node.boot(&site.client).await?;
+    let status = ended?;
+    assert!(status.message.contains(&format!("unner {index}")), "{}", status.message);
+    assert!(status.message.contains("not answered"), "{}", status.message);
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_a_node_cut_off_from_the_api_server_changes_nothing() -> Result<()> {
+    let site = Site::new("cut-off").await?;
+    let run = Run::create(&site, &load_test(&site, "apart", 3, 6, 15)).await?;
+    run.sends(100, 60).await?;
+    let (_, node) = lonely_runner(&site, "apart", 3).await?;
+    node.lose_api_server().await?;
+    let ended = run.ends_as(Verdict::Passed, 60).await;
+    node.heal(&site.client).await?;
+    ended?;
+    assert_eq!(run.report().await?.summary.requests, site.counts().await?.requests);
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_an_operator_that_is_killed_goes_on_where_it_was() -> Result<()> {
+    let site = Site::new("killed-operator").await?;
+    let run = Run::create(&site, &load_test(&site, "steady", 3, 6, 15)).await?;
+    run.sends(100, 60).await?;
+    faults::kill_operator(&site.client).await?;
+    run.ends_as(Verdict::Passed, 90).await?;
+    let report = run.report().await?;
+    assert_eq!(report.summary.requests, site.counts().await?.requests);
+    assert_eq!(site.jobs().await?.items.len(), 1);
+    site.close().await
+}
+
+/// No request within the last seconds, at most 10 s from now.
+async fn target_is_left_alone(site: &Site) -> Result<()> {
+    let asked = Instant::now();
+    let quiet_since = until("the target to be left alone", 20, || async {
+        let before = site.counts().await?;
+        let mut window = tokio::time::interval(Duration::from_secs(2));
+        window.tick().await;
+        window.tick().await;
+        let after = site.counts().await?;
+        let new = after.requests - before.requests;
+        Ok(if new == 0 {
+            Ok(asked.elapsed().saturating_sub(Duration::from_secs(2)))
+        } else {
+            Err(format!("{new} requests came"))
+        })
+    })
+    .await?;
+    assert!(quiet_since <= Duration::from_secs(10), "the load ended only after {quiet_since:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn fault_no_load_is_left_10_s_after_a_test_was_deleted() -> Result<()> {
+    let site = Site::new("deleted").await?;
+    let run = Run::create(&site, &load_test(&site, "unwanted", 2, 4, 300)).await?;
+    run.sends(50, 60).await?;
+    site.api::<LoadTest>().delete("unwanted", &DeleteParams::default()).await?;
+    target_is_left_alone(&site).await?;
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_no_load_is_left_10_s_after_a_test_was_deleted_without_an_operator() -> Result<()> {
+    let site = Site::new("orphaned").await?;
+    let run = Run::create(&site, &load_test(&site, "unwanted", 2, 4, 300)).await?;
+    run.sends(50, 60).await?;
+    faults::scale_operator(&site.client, 0).await?;
+    site.api::<LoadTest>().delete("unwanted", &DeleteParams::default()).await?;
+    let left_alone = target_is_left_alone(&site).await;
+    faults::scale_operator(&site.client, 1).await?;
+    left_alone?;
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_an_image_that_does_not_exist_ends_as_an_error_with_the_reason() -> Result<()> {
+    let site = Site::new("no-image").await?;
+    let mut test = load_test(&site, "imageless", 2, 2, 5);
+    test["spec"]["runners"]["image"] = json!("localhost/none:missing");
+    test["spec"]["runners"]["startDeadline"] = json!("10s");
+    let run = Run::create(&site, &test).await?;
+    let status = run.ends_as(Verdict::Error, 40).await?;
+    assert!(status.message.contains("Image"), "{}", status.message);
+    assert!(status.message.contains("0 of 2 runners were ready within 10s"), "{}", status.message);
+    run.leaves_no_pod(60).await?;
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_a_pod_that_cannot_be_scheduled_ends_as_an_error_with_the_reason() -> Result<()> {
+    let site = Site::new("no-node").await?;
+    let mut test = load_test(&site, "homeless", 1, 2, 5);
+    test["spec"]["runners"]["template"] = json!({"nodeSelector": {"proofload.dev/nowhere": "true"}});
+    test["spec"]["runners"]["startDeadline"] = json!("8s");
+    let run = Run::create(&site, &test).await?;
+    run.reaches(Phase::Starting, 20).await?;
+    let status = run.ends_as(Verdict::Error, 40).await?;
+    assert!(status.message.contains("not scheduled: 0/"), "{}", status.message);
+    run.leaves_no_pod(60).await?;
+    site.close().await
+}

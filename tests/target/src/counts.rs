@@ -1,0 +1,170 @@
+//! What reached the server: the counts, and the ledger that keeps them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// The most different paths, and the most different peers, that are told apart. All are in the totals.
+const MAX_KEYS: usize = 1000;
+
+/// Everything that was counted since the start or the last clear.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Requests read completely, head and body.
+    pub requests: u64,
+    /// Requests by path, without the query; at most 1000 different ones.
+    pub by_path: BTreeMap<String, u64>,
+    /// Requests by what was done with them: `ok`, `status-429`, `reset`, `hang`, `close` and so on.
+    pub by_action: BTreeMap<String, u64>,
+    /// Connections to the data port.
+    pub connections: Connections,
+    /// Requests read completely whose answer is not done.
+    pub in_flight: InFlight,
+    /// When the first request was read completely, in microseconds of Unix time.
+    pub first_request_unix_micros: Option<u64>,
+    /// When the last one was.
+    pub last_request_unix_micros: Option<u64>,
+    /// Who sent, by address; at most 1000 different ones.
+    pub peers: BTreeMap<IpAddr, Peer>,
+}
+
+/// Connections to the data port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connections {
+    /// Open now.
+    pub open: u64,
+    /// Ever accepted.
+    pub accepted: u64,
+    /// Open at once, at most.
+    pub max_open: u64,
+}
+
+/// Requests under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InFlight {
+    /// Now.
+    pub now: u64,
+    /// At once, at most.
+    pub max: u64,
+}
+
+/// One sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Requests read completely.
+    pub requests: u64,
+    /// When the first one was, in microseconds of Unix time.
+    pub first_unix_micros: u64,
+    /// When the last one was.
+    pub last_unix_micros: u64,
+}
+
+impl Counts {
+    /// Requests with which this was done, e.g. `ok`.
+    pub fn action(&self, name: &str) -> u64 {
+        self.by_action.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// Counts that are being kept.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: Counts,
+    /// Requests to `/mix`, which decide what the next one gets.
+    mixed: usize,
+}
+
+/// Counts a connection as open for as long as it lives.
+pub(crate) struct OpenConnection<'a>(&'a Ledger);
+
+/// Counts a request as in flight for as long as it lives.
+pub(crate) struct RequestInFlight<'a>(&'a Ledger);
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts.clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut inner = self.lock();
+        let (open, now) = (inner.counts.connections.open, inner.counts.in_flight.now);
+        *inner = Inner::default();
+        inner.counts.connections = Connections { open, accepted: 0, max_open: open };
+        inner.counts.in_flight = InFlight { now, max: now };
+    }
+
+    pub(crate) fn open(&self) -> OpenConnection<'_> {
+        let connections = &mut self.lock().counts.connections;
+        connections.open += 1;
+        connections.accepted += 1;
+        connections.max_open = connections.max_open.max(connections.open);
+        OpenConnection(self)
+    }
+
+    /// How many requests to `/mix` came before this one.
+    pub(crate) fn next_mixed(&self) -> usize {
+        let mixed = &mut self.lock().mixed;
+        *mixed += 1;
+        *mixed - 1
+    }
+
+    /// Counts a request that has been read completely.
+    pub(crate) fn request(&self, path: &str, action: &str, from: IpAddr) -> RequestInFlight<'_> {
+        let now = unix_micros();
+        let counts = &mut self.lock().counts;
+        counts.requests += 1;
+        count(&mut counts.by_path, path);
+        count(&mut counts.by_action, action);
+        counts.first_request_unix_micros.get_or_insert(now);
+        counts.last_request_unix_micros = Some(now);
+        if counts.peers.len() < MAX_KEYS || counts.peers.contains_key(&from) {
+            let peer = counts.peers.entry(from).or_insert(Peer { first_unix_micros: now, ..Peer::default() });
+            peer.requests += 1;
+            peer.last_unix_micros = now;
+        }
+        counts.in_flight.now += 1;
+        counts.in_flight.max = counts.in_flight.max.max(counts.in_flight.now);
+        RequestInFlight(self)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.lock().counts.connections.open -= 1;
+    }
+}
+
+impl Drop for RequestInFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lock().counts.in_flight.now -= 1;
+    }
+}
+
+fn count(map: &mut BTreeMap<String, u64>, key: &str) {
+    if let Some(count) = map.get_mut(key) {
+        *count += 1;
+    } else if map.len() < MAX_KEYS {
+        map.insert(key.to_owned(), 1);
+    }
+}
+
+fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

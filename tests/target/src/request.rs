@@ -1,0 +1,183 @@
+//! Reads requests from a connection: heads by `httparse`, bodies read and ignored.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const MAX_HEAD: usize = 64 << 10;
+const MAX_LINE: usize = 8 << 10;
+
+/// What matters of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    /// Without the query; begins with a slash.
+    pub(crate) path: String,
+    /// Whether the sender wants to send more on this connection.
+    pub(crate) keep_alive: bool,
+    body: Body,
+    expects_continue: bool,
+}
+
+/// The methods that are answered differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// Gets no body.
+    Head,
+    Post,
+    Other,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Length(u64),
+    Chunked,
+}
+
+/// A connection, and what was read from it but not used yet.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pending: Vec<u8>,
+}
+
+fn bad(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream, pending: Vec::new() }
+    }
+
+    /// The next request, its body read and dropped; none at the end of the connection.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Request>> {
+        let request = loop {
+            if let Some((request, used)) = parse(&self.pending)? {
+                self.pending.drain(..used);
+                break request;
+            }
+            if self.pending.len() > MAX_HEAD {
+                return Err(bad("a head over 64 KiB"));
+            }
+            if !self.read().await? {
+                return Ok(None);
+            }
+        };
+        if request.expects_continue {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        match request.body {
+            Body::Length(length) => self.skip(length).await?,
+            Body::Chunked => self.skip_chunks().await?,
+        }
+        Ok(Some(request))
+    }
+
+    /// Waits until the peer has closed the connection.
+    pub(crate) async fn closed(&mut self) {
+        while let Ok(true) = self.read().await {
+            self.pending.clear();
+        }
+    }
+
+    /// Reads more; whether there was more.
+    async fn read(&mut self) -> io::Result<bool> {
+        self.pending.reserve(4096);
+        Ok(self.stream.read_buf(&mut self.pending).await? > 0)
+    }
+
+    async fn skip(&mut self, mut length: u64) -> io::Result<()> {
+        loop {
+            let here = usize::try_from(length).unwrap_or(usize::MAX).min(self.pending.len());
+            self.pending.drain(..here);
+            length -= here as u64;
+            if length == 0 {
+                return Ok(());
+            }
+            if !self.read().await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    async fn skip_chunks(&mut self) -> io::Result<()> {
+        loop {
+            let line = self.line().await?;
+            let digits = line.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(digits, 16).map_err(|_| bad("a chunk without a size"))?;
+            if size == 0 {
+                while !self.line().await?.is_empty() {}
+                return Ok(());
+            }
+            self.skip(size).await?;
+            if !self.line().await?.is_empty() {
+                return Err(bad("a chunk longer than its size"));
+            }
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\r\n") {
+                let line = String::from_utf8_lossy(&self.pending[..end]).into_owned();
+                self.pending.drain(..end + 2);
+                return Ok(line);
+            }
+            if self.pending.len() > MAX_LINE || !self.read().await? {
+                return Err(bad("a line without an end"));
+            }
+        }
+    }
+}
+
+/// A head, and how many bytes it took; none if it is not complete.
+fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    let mut head = httparse::Request::new(&mut headers);
+    let used = match head.parse(bytes) {
+        Ok(httparse::Status::Complete(used)) => used,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(bad("not an HTTP request")),
+    };
+    let value = |name: &str| {
+        let header = head.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value).ok().map(str::trim)
+    };
+    let is_chunked = value("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let body = match value("content-length") {
+        _ if is_chunked => Body::Chunked,
+        Some(length) => Body::Length(length.parse().map_err(|_| bad("a Content-Length that is not a number"))?),
+        None => Body::Length(0),
+    };
+    let connection = value("connection").unwrap_or_default().to_ascii_lowercase();
+    let path = head.path.unwrap_or("/").split('?').next().unwrap_or("/");
+    let request = Request {
+        method: match head.method {
+            Some("HEAD") => Method::Head,
+            Some("POST") => Method::Post,
+            _ => Method::Other,
+        },
+        path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+        keep_alive: if head.version == Some(1) { connection != "close" } else { connection == "keep-alive" },
+        body,
+        expects_continue: value("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
+    };
+    Ok(Some((request, used)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_how_its_body_ends_and_whether_more_will_come() {
+        let (request, used) = parse(b"POST /a/b?c=d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").unwrap().unwrap();
+        assert_eq!((request.path.as_str(), request.body, used), ("/a/b", Body::Length(3), 45));
+        assert!(request.method == Method::Post && request.keep_alive);
+        let (request, _) = parse(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap().unwrap();
+        assert_eq!((request.body, request.keep_alive), (Body::Chunked, false));
+        assert_eq!(parse(b"GET / HTTP/1.1\r\nHost").unwrap(), None);
+        assert!(parse(b"\0\0\0\0").is_err());
+    }
+}

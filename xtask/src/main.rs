@@ -1,0 +1,92 @@
+//! `cargo xtask`: every task of this repository that is more than one cargo command.
+//!
+//! Each module is one subject (images, chart, cluster, tidy); this file only maps the command line to them.
+
+mod chart;
+mod cluster;
+mod context;
+mod debian;
+mod generated;
+mod go;
+mod images;
+mod schemas;
+mod suite;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+/// Builds, checks and tests Proofload.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run every check and test, those on a real cluster included.
+    Test {
+        /// Only what needs no cluster.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Check the rules of the house that can be read from the code.
+    Tidy,
+    /// Write the `CustomResourceDefinitions`, to crds/ and into the chart.
+    Crds {
+        /// Compare instead of writing; fail where they differ.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the generated files of docs/.
+    Docs {
+        /// Compare instead of writing; fail where they differ.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the chart: lint it, render it, and hold the result against the API server's own schemas.
+    Chart,
+    /// A real cluster on this machine, with the operator in it.
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Build the tools that other tasks need (helm, kubeconform).
+    Tools,
+    /// Check licences, sources and duplicates of all dependencies (builds cargo-deny first).
+    Deny {
+        /// Check for known vulnerabilities too; fetches their list from the internet.
+        #[arg(long)]
+        advisories: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let context = Context::new()?;
+    match task {
+        Task::Test { quick } => return suite::run(&context, quick),
+        Task::Tidy => tidy::check(&context)?,
+        Task::Crds { check } => generated::crds(&context, check)?,
+        Task::Docs { check } => generated::docs(&context, check)?,
+        Task::Chart => chart::check(&context)?,
+        Task::Cluster(command) => cluster::run(&context, command)?,
+        Task::Tools => tools::ensure(&context)?,
+        Task::Deny { advisories } => tools::deny(&context, advisories)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

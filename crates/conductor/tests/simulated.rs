@@ -198,7 +198,7 @@ fn story(simulation: &mut Simulation, on_lost: OnLost, stop_at: Option<Micros>) 
             Action::Stop { runners, reason } => format!("stop {runners:?}: {reason}"),
             Action::GiveUp { reason, .. } => format!("give up: {reason}"),
             Action::Finish(ending) => {
-                let lost = ending.lost.iter().map(|lost| format!(", lost {}: {}", lost.index, lost.reason));
+                let lost = ending.lost.iter().map(|runner| format!(", lost {}: {}", runner.index, runner.reason));
                 let stopped = ending.stopped.iter().map(|why| format!(", stopped: {why}"));
                 format!("finish{}{}", lost.collect::<String>(), stopped.collect::<String>())
             }

@@ -24,7 +24,7 @@ async fn admit_refuses_on_apply_what_the_schema_can_know() -> Result<()> {
         (with(&site, "/spec/scenarios/0/steps", json!([])), "spec.scenarios[0].steps"),
         (with(&site, "/spec/runners/count", json!(0)), "spec.runners.count"),
         (with(&site, "/metadata/name", json!("a-name-that-is-much-longer-than-a-host-name-can-be-x")), "at most 50"),
-        (with(&site, "/spec/target", json!({"baseUrl": "http://x", "timeot": "1s"})), "unknown field"),
+        (with(&site, "/spec/target", json!({"baseUrl": "http://x", "timeot": "1s"})), "spec.target.timeot"),
         (
             with(&site, "/spec/scenarios/0/users", json!({"stages": [{"to": 1, "over": "1s", "hold": "1s"}]})),
             "exactly one time",

@@ -43,6 +43,8 @@ pub(super) async fn conduct(
     loop {
         let conditions = Conditions {
             plan,
+            // An engine of this process always tells.
+            begun: false,
             waited: start.elapsed().into(),
             start_deadline: runners.start_deadline,
             // An engine of this process always answers.

@@ -19,6 +19,8 @@ const PATIENCE: Micros = Micros::from_secs(30);
 pub struct Conditions<'a> {
     /// What is executed.
     pub plan: &'a Plan,
+    /// Whether load was seen before: if no runner is left to tell, it has begun all the same.
+    pub begun: bool,
     /// How long the runners have been awaited.
     pub waited: Micros,
     /// How long they may be awaited.
@@ -91,7 +93,7 @@ pub struct Ending {
 /// Decides what to do next.
 pub fn decide(runners: &[RunnerView], conditions: &Conditions<'_>) -> Decision {
     let fleet = Sight::new(runners, conditions);
-    if fleet.begun().next().is_none() { fleet.before_begin() } else { fleet.after_begin() }
+    if conditions.begun || fleet.begun().next().is_some() { fleet.after_begin() } else { fleet.before_begin() }
 }
 
 /// The runners, sorted by what they mean for the run.

@@ -178,6 +178,7 @@ fn story(simulation: &mut Simulation, on_lost: OnLost, stop_at: Option<Micros>) 
         let stop = stop_at.filter(|at| simulation.now >= *at).map(|_| "a person said so".to_owned());
         let conditions = Conditions {
             plan: &plan,
+            begun: simulation.runners.iter().any(|runner| runner.begun.iter().any(Option::is_some)),
             waited: simulation.now,
             start_deadline: Micros::from_secs(120),
             lost_after: Micros::from_secs(20),
@@ -242,6 +243,17 @@ fn transcript_of_a_runner_that_dies() {
     let abort = story(&mut Simulation::new(plan(&[None]), &faults), OnLost::Abort, None);
     assert!(abort.contains("4s stop [0, 2]: runner 1 was lost"), "{abort}");
     assert!(abort.contains("5s finish, lost 1"), "{abort}");
+}
+
+#[test]
+fn transcript_of_a_run_that_loses_every_runner() {
+    let faults = [Fault::Dies(Micros::from_secs(4)), Fault::Dies(Micros::from_secs(4))];
+    let expected = "\
+0s begin [0] on [0, 1] together
+1s watch
+4s finish, lost 0: OOMKilled, exit code 137, lost 1: OOMKilled, exit code 137
+";
+    assert_eq!(told(&[None], &faults), expected);
 }
 
 #[test]

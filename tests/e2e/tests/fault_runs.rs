@@ -38,15 +38,14 @@ async fn fault_a_runner_that_is_deleted_makes_the_run_inconclusive() -> Result<(
 #[tokio::test]
 async fn fault_a_runner_that_is_killed_for_its_memory_makes_the_run_inconclusive() -> Result<()> {
     let site = Site::new("oom").await?;
-    let mut test = load_test(&site, "hungry", 2, 8, 5);
-    // Histograms grow with every step, stage and outcome: more of them than the pod has memory for.
-    let steps = (0..64).map(|i| json!({"name": format!("s{i}"), "request": {"path": format!("/delay/{}", i % 8)}}));
-    let stages = (1..9).map(|i| json!({"to": 200 + i, "hold": "3s"}));
-    test["spec"]["scenarios"][0] = json!({
-        "name": "main", "steps": steps.collect::<Vec<_>>(), "users": {"stages": stages.collect::<Vec<_>>()},
-        "thinkTime": {"min": "40ms", "max": "60ms"},
-    });
-    test["spec"]["runners"]["resources"]["memory"] = json!("32Mi");
+    let mut test = load_test(&site, "hungry", 2, 2, 3);
+    // A histogram grows with the largest time in it. The second scenario's have more to hold than the pod has memory.
+    let steps = (0..64).map(|i| json!({"name": format!("s{i}"), "request": {"path": format!("/delay/{}", 1500 + i)}}));
+    test["spec"]["scenarios"].as_array_mut().context("a list")?.push(json!({
+        "name": "slow", "after": "main", "flow": "Weighted", "steps": steps.collect::<Vec<_>>(),
+        "users": {"stages": [{"to": 300, "hold": "10s"}, {"hold": "10s"}, {"hold": "10s"}]},
+    }));
+    test["spec"]["runners"]["resources"]["memory"] = json!("40Mi");
     let run = Run::create(&site, &test).await?;
     let status = run.ends_as(Verdict::Inconclusive, 180).await?;
     assert!(status.message.contains("OOMKilled"), "{}", status.message);

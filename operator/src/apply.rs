@@ -48,8 +48,39 @@ pub(crate) enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// What the API server refused and why, where trying again helps only once something else has changed: a quota, an
+    /// admission rule, a field that it does not take.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Api { what, source: kube::Error::Api(refusal) } => {
+                matches!(refusal.code, 400 | 403 | 404 | 413 | 422).then(|| format!("{what}: {}", refusal.message))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// It was done, or there was nothing to do.
+    Done,
+    /// The report is stored.
+    Stored(Box<Report>),
+    /// The API server does not admit the run's objects.
+    Refused(String),
+}
+
 /// Makes the objects of a run: the plan first, since the pods mount it. Again makes no difference.
-pub(crate) async fn create(context: &Context, test: &LoadTest, compiled: &Compiled) -> Result<(), ApplyError> {
+pub(crate) async fn create(context: &Context, test: &LoadTest, compiled: &Compiled) -> Result<Applied, ApplyError> {
+    match write(context, test, compiled).await {
+        Ok(()) => Ok(Applied::Done),
+        Err(error) => error.refusal().map(Applied::Refused).ok_or(error),
+    }
+}
+
+async fn write(context: &Context, test: &LoadTest, compiled: &Compiled) -> Result<(), ApplyError> {
     let site = Site { image: &context.settings.runner_image, public_key: context.signer.public_key() };
     let plan = config_map::plan(test, &compiled.plan);
     server_side(context, test, &plan).await.map_err(|source| ApplyError::Api { what: "the plan", source })?;

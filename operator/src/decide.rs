@@ -1,10 +1,13 @@
 //! Decide: from the world to the next step. Pure: no client, no clock, nothing asynchronous.
 
-use k8s_openapi::jiff::Timestamp;
+#[cfg(test)]
+mod tests;
+
 use kube::ResourceExt;
 use proofload_api::{Micros, Phase, Problem, Verdict};
-use proofload_conductor::{Action, Conditions, Decision, Ending, decide as conduct};
+use proofload_conductor::{Action, Conditions, Decision, Ending, RunnerView, decide as conduct};
 use proofload_plan::Compiled;
+use proofload_results::RunnerState;
 
 use crate::observe::{JobSight, World};
 
@@ -66,22 +69,44 @@ pub(crate) fn decide(world: &World) -> (Step, Option<Micros>) {
     };
     match world.job {
         // Once runners were there, they are never made again: a second start would put the load on twice.
-        JobSight::Absent if world.phase() == Phase::Pending => {
-            if world.test.spec.suspend {
-                (Step::Hold("it is suspended: set spec.suspend to false to start it"), None)
-            } else {
-                (Step::Create, Some(EAGER))
-            }
+        JobSight::Absent if world.phase() == Phase::Pending => before_start(world),
+        JobSight::Absent if world.phase() == Phase::Starting && !is_at_work(&world.runners) => {
+            let why = "the Job was deleted before the load began".to_owned();
+            (Step::Conclude(Conclusion::Impossible(why)), None)
         }
         JobSight::Absent => under_way(world, compiled, Micros::ZERO),
         JobSight::Present { age, .. } => under_way(world, compiled, age),
     }
 }
 
+fn before_start(world: &World) -> (Step, Option<Micros>) {
+    if world.test.spec.suspend {
+        return (Step::Hold("it is suspended: set spec.suspend to false to start it"), None);
+    }
+    let deadline = world.test.spec.runners.start_deadline;
+    match world.refused() {
+        Some((why, lasting)) if lasting >= deadline => (
+            Step::Conclude(Conclusion::Impossible(format!("the objects could not be made within {deadline}: {why}"))),
+            None,
+        ),
+        _ => (Step::Create, Some(EAGER)),
+    }
+}
+
+/// Whether some runner that answers has begun.
+fn is_at_work(runners: &[RunnerView]) -> bool {
+    let has_begun = |view: &RunnerView| match view {
+        RunnerView::Present { snapshot, .. } => snapshot.state != RunnerState::Waiting,
+        _ => false,
+    };
+    runners.iter().any(has_begun)
+}
+
 fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Option<Micros>) {
     let runners = &world.test.spec.runners;
     let conditions = Conditions {
         plan: &compiled.plan,
+        begun: world.phase() >= Phase::Running,
         waited,
         start_deadline: runners.start_deadline,
         lost_after: LOST_AFTER,
@@ -100,23 +125,24 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
     }
 }
 
-/// Often while runners are awaited or the end is near, so that neither begin nor verdict comes late.
+/// Often while runners are awaited or the end is near, so that neither begin nor verdict comes late; less and less often
+/// once the end is overdue, since a target that hangs can keep it waiting for long.
 fn next_look(world: &World, compiled: &Compiled, decision: &Decision) -> Micros {
     let elapsed = crate::report::elapsed(&world.runners);
     match (&decision.action, elapsed) {
         (Action::Wait, Some(elapsed)) => {
-            let left = compiled.plan.planned().saturating_sub(elapsed);
-            WATCH.min(left).max(EAGER)
+            let planned = compiled.plan.planned();
+            let (left, overdue) = (planned.saturating_sub(elapsed), elapsed.saturating_sub(planned));
+            left.max(Micros(overdue.0 / 8)).max(EAGER).min(WATCH)
         }
+        (Action::Wait, None) if world.phase() >= Phase::Running => WATCH,
         _ => EAGER,
     }
 }
 
 fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
     let ended = world.test.status.as_ref().and_then(|status| status.completion_time.as_ref()).map(|time| time.0);
-    let since =
-        |then: Timestamp| Micros(u64::try_from(world.now.as_microsecond() - then.as_microsecond()).unwrap_or(0));
-    let passed = ended.map_or(Micros::ZERO, since);
+    let passed = ended.map_or(Micros::ZERO, |ended| world.since(ended));
     if let JobSight::Present { settled: false, .. } = world.job {
         // What could not begin is still trying to.
         let delete_job = verdict == Verdict::Error || passed >= FAREWELL;

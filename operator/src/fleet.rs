@@ -8,8 +8,8 @@ use futures::future::join_all;
 use proofload_api::Micros;
 use proofload_conductor::control::{self, BeginRequest, ClockResponse};
 use proofload_conductor::{Begin, Fleet, RunnerView};
-use proofload_results::snapshot::MAX_SNAPSHOT_BYTES;
-use proofload_results::{RunnerState, Snapshot};
+use proofload_results::snapshot::{MAX_ERRORS, MAX_SNAPSHOT_BYTES};
+use proofload_results::{ForeignSnapshot, GeneratorRecord, RunnerState, Snapshot};
 use tracing::{debug, warn};
 
 use crate::memory::{Contact, RunMemory};
@@ -17,6 +17,12 @@ use crate::observe::PodSight;
 
 /// How long a runner may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The most buckets of a timeline: plans have 600 at most, and an end that is overdue a few more.
+const MAX_BUCKETS: usize = 1_000;
+/// The most bytes of one error's message.
+const MAX_ERROR_BYTES: usize = 4 << 10;
+/// The most of a refusal's text that is read.
+const MAX_REFUSAL: usize = 200;
 /// Between the decision to begin and the begin, beside twice the slowest round trip: time to send every message.
 const BARRIER: Duration = Duration::from_millis(100);
 
@@ -43,9 +49,18 @@ enum CallError {
     TooLarge,
     #[error(transparent)]
     Snapshot(#[from] proofload_results::snapshot::InvalidSnapshot),
+    #[error("expected a snapshot of runner {expected}, got one of runner {came}")]
+    AnotherRunner { expected: u32, came: u32 },
+    #[error(transparent)]
+    Foreign(#[from] ForeignSnapshot),
+    #[error("expected at most {expected} {what}, got {came}")]
+    Excessive { what: &'static str, expected: usize, came: usize },
     #[error("its pod has no address")]
     NoAddress,
 }
+
+/// A snapshot, when it was asked for, and how long the way there and back took.
+type Answer = Result<(Snapshot, Instant, Duration), CallError>;
 
 impl RemoteFleet<'_> {
     fn url(&self, index: u32, path: &str) -> Result<String, CallError> {
@@ -62,7 +77,7 @@ impl RemoteFleet<'_> {
         bounded(request.send().await?).await
     }
 
-    async fn fetch(&self, index: u32) -> Result<(Snapshot, Instant, Duration), CallError> {
+    async fn fetch(&self, index: u32) -> Answer {
         let url = self.url(index, control::SNAPSHOT)?;
         let sent = Instant::now();
         let response = self.http.get(url).bearer_auth(&self.token).timeout(PATIENCE).send().await?;
@@ -82,28 +97,51 @@ impl RemoteFleet<'_> {
         }
     }
 
-    fn note_snapshot(&mut self, index: u32, snapshot: Snapshot) -> bool {
+    fn note_snapshot(&mut self, index: u32, snapshot: Snapshot) -> Result<(), CallError> {
         if snapshot.segment.index != index {
-            warn!(index, came = snapshot.segment.index, "a runner answered for another one");
-            return false;
+            return Err(CallError::AnotherRunner { expected: index, came: snapshot.segment.index });
         }
-        let Some(snapshots) = &mut self.memory.snapshots else { return false };
-        match snapshots.insert(snapshot) {
-            Ok(_) => true,
-            Err(error) => {
-                warn!(index, "a runner's snapshot does not belong to this run: {error}");
-                false
-            }
+        check_bounds(&snapshot)?;
+        if let Some(snapshots) = &mut self.memory.snapshots {
+            snapshots.insert(snapshot)?;
         }
+        Ok(())
+    }
+
+    /// An answer that is of no use counts as none: a runner that gives no other is lost in the end.
+    fn note_answer(&mut self, index: u32, answer: Answer) -> Result<(), CallError> {
+        let (snapshot, sent, round_trip) = answer?;
+        let clock = snapshot.clock;
+        self.note_snapshot(index, snapshot)
+            .inspect_err(|error| warn!(index, "a runner's answer is no use: {error}"))?;
+        self.note_clock(index, clock, sent, round_trip);
+        let contact = &mut self.memory.contacts[index as usize];
+        (contact.last, contact.answered) = (Some(Instant::now()), true);
+        Ok(())
     }
 
     fn latest(&self, index: u32) -> Option<&Snapshot> {
         self.memory.snapshots.as_ref()?.get(index)
     }
 
+    /// What a decision needs of a runner's latest snapshot: all but its figures, which may be megabytes, are asked for
+    /// every second, and stay where they are.
     fn present(&self, index: u32) -> Option<RunnerView> {
-        let snapshot = Box::new(self.latest(index)?.clone());
-        Some(RunnerView::Present { snapshot, began_at: self.memory.began_at(index) })
+        let Snapshot { run, segment, sequence, state, clock, began, scenarios, .. } = self.latest(index)?;
+        let snapshot = Snapshot {
+            run: run.clone(),
+            segment: *segment,
+            sequence: *sequence,
+            state: *state,
+            clock: *clock,
+            began: *began,
+            scenarios: scenarios.clone(),
+            cells: Vec::new(),
+            timeline: Vec::new(),
+            errors: Vec::new(),
+            generator: GeneratorRecord::default(),
+        };
+        Some(RunnerView::Present { snapshot: Box::new(snapshot), began_at: self.memory.began_at(index) })
     }
 
     /// What is known without asking; none if asking is worth it.
@@ -152,19 +190,10 @@ impl Fleet for RemoteFleet<'_> {
         let fleet = &*self;
         let answers = join_all(unknown.iter().map(|index| fleet.fetch(*index))).await;
         for (index, answer) in unknown.into_iter().zip(answers) {
-            let view = match answer {
-                Ok((snapshot, sent, round_trip)) => {
-                    let clock = snapshot.clock;
-                    if self.note_snapshot(index, snapshot) {
-                        self.note_clock(index, clock, sent, round_trip);
-                        let contact = &mut self.memory.contacts[index as usize];
-                        (contact.last, contact.answered) = (Some(Instant::now()), true);
-                    }
-                    self.present(index)
-                }
+            views[index as usize] = match self.note_answer(index, answer) {
+                Ok(()) => self.present(index),
                 Err(error) => Some(self.unanswered(index, &error)),
             };
-            views[index as usize] = view;
         }
         views.into_iter().map(|view| view.unwrap_or(RunnerView::Pending { reason: None })).collect()
     }
@@ -203,6 +232,21 @@ impl Fleet for RemoteFleet<'_> {
     }
 }
 
+/// What no plan bounds, an image of the user's own might send without end: it would fill this process's memory, and no
+/// report that holds it could be stored.
+fn check_bounds(snapshot: &Snapshot) -> Result<(), CallError> {
+    let longest = snapshot.errors.iter().map(|error| error.message.len()).max().unwrap_or(0);
+    let bounds = [
+        ("buckets of the timeline", MAX_BUCKETS, snapshot.timeline.len()),
+        ("errors", MAX_ERRORS, snapshot.errors.len()),
+        ("bytes of an error", MAX_ERROR_BYTES, longest),
+    ];
+    match bounds.into_iter().find(|(_, most, came)| came > most) {
+        Some((what, expected, came)) => Err(CallError::Excessive { what, expected, came }),
+        None => Ok(()),
+    }
+}
+
 /// The body of a successful answer, if it is not larger than a snapshot may be.
 async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> {
     let status = response.status();
@@ -212,10 +256,83 @@ async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> 
             return Err(CallError::TooLarge);
         }
         body.extend_from_slice(&chunk);
+        if !status.is_success() && body.len() > MAX_REFUSAL {
+            break;
+        }
     }
     if status.is_success() {
         return Ok(body);
     }
-    let body = String::from_utf8_lossy(&body).chars().take(200).collect();
+    let body = String::from_utf8_lossy(&body).chars().take(MAX_REFUSAL).collect();
     Err(CallError::Refused { status: status.as_u16(), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use proofload_plan::Segment;
+    use proofload_results::ScenarioProgress;
+    use serde_json::json;
+
+    use super::*;
+
+    fn memory() -> RunMemory {
+        let spec = json!({
+            "target": {"baseUrl": "http://t"},
+            "scenarios": [{"name": "main", "users": {"stages": [{"to": 2, "hold": "10s"}]},
+                           "steps": [{"name": "get", "request": {"path": "/"}}]}],
+            "runners": {"count": 2},
+        });
+        RunMemory::new(proofload_plan::compile(&serde_json::from_value(spec).unwrap(), "shop/tale"))
+    }
+
+    fn snapshot(run: &str, index: u32, count: u32, cells: usize) -> Snapshot {
+        Snapshot {
+            run: run.to_owned(),
+            segment: Segment::new(index, count),
+            sequence: 1,
+            state: RunnerState::Running,
+            clock: 9,
+            began: Some(1),
+            scenarios: vec![ScenarioProgress::default()],
+            cells: vec![proofload_results::Cell::default().encode(); cells],
+            timeline: Vec::new(),
+            errors: Vec::new(),
+            generator: GeneratorRecord { threads: 7, ..GeneratorRecord::default() },
+        }
+    }
+
+    fn answer(fleet: &mut RemoteFleet<'_>, snapshot: Snapshot) -> Result<(), String> {
+        let answer = Ok((snapshot, Instant::now(), Duration::from_millis(1)));
+        fleet.note_answer(0, answer).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_answer_that_is_of_no_use_counts_as_none() {
+        let (http, mut memory) = (reqwest::Client::new(), memory());
+        let pods = vec![PodSight::default(); 2];
+        let epoch = crate::observe::epoch();
+        let mut fleet =
+            RemoteFleet { http: &http, token: String::new(), memory: &mut memory, pods: &pods, begun: true, epoch };
+        let mut endless = snapshot("shop/tale", 0, 2, 1);
+        endless.timeline = vec![proofload_results::EncodedBucket::default(); MAX_BUCKETS + 1];
+        let foreign = [
+            (endless, "at most 1000 buckets of the timeline, got 1001"),
+            (snapshot("shop/tale", 1, 2, 1), "runner 0, got one of runner 1"),
+            (snapshot("shop/another", 0, 2, 1), "of run \"shop/tale\""),
+            (snapshot("shop/tale", 0, 3, 1), "one of 2 runners"),
+            (snapshot("shop/tale", 0, 2, 5), "with 1 cells, got 5"),
+        ];
+        for (snapshot, why) in foreign {
+            let error = answer(&mut fleet, snapshot).unwrap_err();
+            assert!(error.contains(why), "{error}");
+            assert!(matches!(fleet.unanswered(0, &CallError::NoAddress), RunnerView::Silent { .. }));
+            assert_eq!((fleet.present(0), fleet.memory.contacts[0].answered), (None, false));
+        }
+        answer(&mut fleet, snapshot("shop/tale", 0, 2, 1)).unwrap();
+        assert!(fleet.memory.contacts[0].answered);
+        // The figures stay in memory: a decision needs none of them.
+        let Some(RunnerView::Present { snapshot: seen, .. }) = fleet.present(0) else { panic!("it answered") };
+        assert_eq!((seen.state, seen.began, seen.cells.len()), (RunnerState::Running, Some(1), 0));
+        assert_eq!(fleet.latest(0).unwrap().cells.len(), 1);
+    }
 }

@@ -54,7 +54,8 @@ impl RunMemory {
     pub(crate) fn began_at(&self, index: u32) -> Option<Micros> {
         let (_, ahead) = self.contacts.get(index as usize)?.clock?;
         let began = self.snapshots.as_ref()?.get(index)?.began?;
-        u64::try_from(i64::try_from(began).ok()? - ahead).ok().map(Micros)
+        // Both come from the runner, which may say anything.
+        u64::try_from(i64::try_from(began).ok()?.checked_sub(ahead)?).ok().map(Micros)
     }
 
     /// How far apart the runners began.
@@ -82,5 +83,61 @@ impl Runs {
     /// Forgets a run.
     pub(crate) fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proofload_plan::Segment;
+    use proofload_results::{GeneratorRecord, RunnerState, Snapshot};
+    use serde_json::json;
+
+    use super::*;
+
+    fn memory() -> RunMemory {
+        let spec = json!({
+            "target": {"baseUrl": "http://t"},
+            "scenarios": [{"name": "main", "users": {"stages": [{"to": 2, "hold": "10s"}]},
+                           "steps": [{"name": "get", "request": {"path": "/"}}]}],
+            "runners": {"count": 2},
+        });
+        RunMemory::new(proofload_plan::compile(&serde_json::from_value(spec).unwrap(), "shop/tale"))
+    }
+
+    fn begun(index: u32, began: u64) -> Snapshot {
+        Snapshot {
+            run: "shop/tale".to_owned(),
+            segment: Segment::new(index, 2),
+            sequence: 1,
+            state: RunnerState::Running,
+            clock: began,
+            began: Some(began),
+            scenarios: vec![proofload_results::ScenarioProgress::default()],
+            cells: vec![proofload_results::Cell::default().encode()],
+            timeline: Vec::new(),
+            errors: Vec::new(),
+            generator: GeneratorRecord::default(),
+        }
+    }
+
+    #[test]
+    fn skew_is_between_begins_on_one_clock_whatever_the_runners_clocks_show() {
+        let mut memory = memory();
+        for (index, began, ahead) in [(0, 5_000_000, 4_000_000), (1, 1_000_700, 400)] {
+            memory.snapshots.as_mut().unwrap().insert(begun(index, began)).unwrap();
+            memory.contacts[index as usize].clock = Some((Duration::from_millis(1), ahead));
+        }
+        assert_eq!(memory.skew(), Micros(300));
+    }
+
+    #[test]
+    fn a_clock_that_makes_no_sense_is_no_begin() {
+        let mut memory = memory();
+        for (began, ahead) in [(u64::MAX, 0), (i64::MAX as u64, -1), (0, 1), (0, i64::MAX)] {
+            memory.snapshots = Some(SnapshotSet::new(&memory.compiled.as_ref().as_ref().unwrap().plan, 2));
+            memory.snapshots.as_mut().unwrap().insert(begun(0, began)).unwrap();
+            memory.contacts[0].clock = Some((Duration::ZERO, ahead));
+            assert_eq!(memory.began_at(0), None);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
@@ -17,6 +18,7 @@ use crate::build::{RUN_LABEL, run_name};
 use crate::context::Context;
 use crate::fleet::RemoteFleet;
 use crate::memory::RunMemory;
+use crate::report::reason;
 
 /// The world, as far as one test is concerned.
 #[derive(Debug, Clone)]
@@ -66,6 +68,19 @@ impl World {
     pub(crate) fn phase(&self) -> Phase {
         self.test.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
     }
+
+    /// What the API server refused to admit of this run, and for how long it has.
+    pub(crate) fn refused(&self) -> Option<(&str, Micros)> {
+        let conditions = self.test.status.iter().flat_map(|status| &status.conditions);
+        let refused = |c: &&Condition| c.type_ == "Reconciling" && c.status == "True" && c.reason == reason::REFUSED;
+        let found = conditions.into_iter().find(refused)?;
+        Some((&found.message, self.since(found.last_transition_time.0)))
+    }
+
+    /// How long ago something was, by this machine's clock; nothing where that lies in the future.
+    pub(crate) fn since(&self, then: Timestamp) -> Micros {
+        Micros(u64::try_from(self.now.as_microsecond() - then.as_microsecond()).unwrap_or(0))
+    }
 }
 
 /// A read of the API server that failed; the pass is tried again.
@@ -83,11 +98,12 @@ pub(crate) async fn observe(
     let now = Timestamp::now();
     let job = find_job(context, &test).await?;
     let count = memory.contacts.len();
-    let pods = sights(context, &test, job.as_deref(), count);
-    let begun = test.status.as_ref().and_then(|status| status.phase).is_some_and(|phase| phase >= Phase::Running);
+    let pods = sights(&context.pods.state(), &test, job.as_deref(), count);
+    let phase = test.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending);
+    let begun = phase >= Phase::Running;
     let finished = test.status.as_ref().is_some_and(|status| status.verdict.is_some());
     let compiled = Arc::clone(&memory.compiled);
-    let runners = if finished || (job.is_none() && !begun) {
+    let runners = if finished || (job.is_none() && phase == Phase::Pending) {
         vec![RunnerView::Pending { reason: None }; count]
     } else {
         let epoch = epoch();
@@ -126,13 +142,11 @@ fn sight(job: &Job, now: Timestamp) -> JobSight {
     JobSight::Present { age, settled: counted && active == 0 }
 }
 
-fn sights(context: &Context, test: &LoadTest, job: Option<&Job>, count: usize) -> Vec<PodSight> {
-    let uid = test.uid().unwrap_or_default();
+fn sights(pods: &[Arc<Pod>], test: &LoadTest, job: Option<&Job>, count: usize) -> Vec<PodSight> {
     let mut sights = vec![PodSight::default(); count];
-    for pod in context.pods.state() {
-        let is_ours = pod.labels().get(RUN_LABEL).is_some_and(|run| *run == uid);
-        if let Some(sight) = index_of(&pod).filter(|_| is_ours).and_then(|index| sights.get_mut(index)) {
-            *sight = pod_sight(&pod);
+    for pod in pods.iter().filter(|pod| is_of(pod, test, job)) {
+        if let Some(sight) = index_of(pod).and_then(|index| sights.get_mut(index)) {
+            *sight = pod_sight(pod);
         }
     }
     let failed = job.and_then(|job| job.status.as_ref()).and_then(|status| status.failed_indexes.as_deref());
@@ -141,12 +155,28 @@ fn sights(context: &Context, test: &LoadTest, job: Option<&Job>, count: usize) -
             sight.ended = Some("its pod was deleted".to_owned());
         }
     }
+    for sight in sights.iter_mut().filter(|sight| **sight == PodSight::default() && job.is_some()) {
+        // A quota or an admission rule keeps the Job's controller from making it, which only events of the Job tell.
+        sight.waiting = Some(format!("no pod yet (kubectl describe job {} says why)", run_name(test)));
+    }
     if job.is_none() {
         for sight in sights.iter_mut().filter(|sight| **sight == PodSight::default()) {
             sight.ended = Some("its Job was deleted".to_owned());
         }
     }
     sights
+}
+
+/// Whether a pod was made by the Job of this run. Labels alone are not believed: anyone who may make a pod, in any
+/// namespace, could have it sent the run's token and believed as a runner.
+fn is_of(pod: &Pod, test: &LoadTest, job: Option<&Job>) -> bool {
+    let uid = test.metadata.uid.as_ref();
+    let is_ours = pod.labels().get(RUN_LABEL) == uid && pod.metadata.namespace == test.metadata.namespace;
+    is_ours
+        && pod.owner_references().iter().any(|owner| {
+            let is_job = owner.controller == Some(true) && owner.kind == "Job" && owner.name == run_name(test);
+            is_job && job.and_then(|job| job.metadata.uid.as_ref()).is_none_or(|uid| *uid == owner.uid)
+        })
 }
 
 fn index_of(pod: &Pod) -> Option<usize> {
@@ -203,7 +233,107 @@ fn termination(container: &ContainerStatus) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    const UID: &str = "1f0c9e52-6b1d-4c7e-9a3f-5d2c8e7b4a10";
+
+    fn test() -> LoadTest {
+        let mut test = LoadTest::new(
+            "tale",
+            serde_json::from_value(json!({"target": {"baseUrl": "http://t"}, "scenarios": []})).unwrap(),
+        );
+        (test.metadata.namespace, test.metadata.uid) = (Some("shop".to_owned()), Some(UID.to_owned()));
+        test
+    }
+
+    fn pod(index: u32) -> Value {
+        json!({
+            "metadata": {
+                "name": format!("tale-1f0c9-{index}-abcde"), "namespace": "shop",
+                "labels": {RUN_LABEL: UID, "batch.kubernetes.io/job-completion-index": index.to_string()},
+                "ownerReferences": [{"apiVersion": "batch/v1", "kind": "Job", "name": "tale-1f0c9", "uid": "j", "controller": true}],
+            },
+            "status": {"phase": "Running", "podIP": format!("10.0.0.{index}")},
+        })
+    }
+
+    fn seen(pods: &[Value], job: &Value) -> Vec<PodSight> {
+        let pods: Vec<Arc<Pod>> =
+            pods.iter().map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap())).collect();
+        let job: Option<Job> = serde_json::from_value(job.clone()).unwrap();
+        sights(&pods, &test(), job.as_ref(), 2)
+    }
+
+    fn a_job() -> Value {
+        json!({"metadata": {"name": "tale-1f0c9", "uid": "j"}})
+    }
+
+    #[test]
+    fn a_pod_is_seen_where_its_index_says() {
+        let mut v6 = pod(0);
+        v6["status"]["podIP"] = json!("fd00::7");
+        let addresses =
+            |pods: &[Value]| seen(pods, &a_job()).into_iter().map(|sight| sight.address).collect::<Vec<_>>();
+        assert_eq!(addresses(&[pod(1), v6]), [Some("[fd00::7]:9180".to_owned()), Some("10.0.0.1:9180".to_owned())]);
+        assert_eq!(addresses(&[pod(7)]), [None, None]);
+    }
+
+    #[test]
+    fn a_pod_that_only_claims_to_be_a_runner_is_sent_no_token() {
+        let with = |pointer: &str, value: Value| {
+            let mut pod = pod(0);
+            *pod.pointer_mut(pointer).unwrap() = value;
+            pod
+        };
+        let impostors = [
+            with("/metadata/namespace", json!("elsewhere")),
+            with("/metadata/ownerReferences", json!([])),
+            with("/metadata/ownerReferences/0/uid", json!("another Job")),
+            with("/metadata/ownerReferences/0/name", json!("another")),
+            with("/metadata/ownerReferences/0/controller", json!(false)),
+            with("/metadata/labels", json!({RUN_LABEL: "another", "batch.kubernetes.io/job-completion-index": "0"})),
+        ];
+        for impostor in impostors {
+            let sight = &seen(std::slice::from_ref(&impostor), &a_job())[0];
+            assert_eq!((&sight.address, &sight.ended), (&None, &None), "{impostor}");
+            assert_eq!(sight.waiting.as_deref(), Some("no pod yet (kubectl describe job tale-1f0c9 says why)"));
+        }
+    }
+
+    #[test]
+    fn a_runner_that_is_gone_says_why() {
+        let mut killed = pod(0);
+        killed["status"] = json!({"phase": "Failed", "containerStatuses": [{
+            "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+        }]});
+        let mut job = a_job();
+        job["status"] = json!({"failedIndexes": "0-1"});
+        let why = |pods: &[Value], job: &Value| {
+            seen(pods, job).into_iter().map(|sight| sight.ended.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(why(&[killed], &job), ["OOMKilled, exit code 137", "its pod was deleted"]);
+        let mut evicted = pod(1);
+        evicted["status"] = json!({"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."});
+        assert_eq!(why(&[evicted], &Value::Null), ["its Job was deleted", "Evicted: The node was low on memory."]);
+    }
+
+    #[test]
+    fn a_runner_that_is_awaited_says_what_for() {
+        let mut homeless = pod(0);
+        homeless["status"] = json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]});
+        let mut imageless = pod(1);
+        imageless["status"] = json!({"phase": "Pending", "containerStatuses": [{
+            "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
+        }]});
+        let waiting: Vec<_> =
+            seen(&[homeless, imageless], &a_job()).into_iter().map(|sight| sight.waiting.unwrap()).collect();
+        assert_eq!(waiting, ["not scheduled: 0/3 nodes are available", "ImagePullBackOff: no such image"]);
+    }
 
     #[test]
     fn a_list_of_indexes_is_read_as_the_job_controller_writes_it() {

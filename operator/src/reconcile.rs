@@ -12,13 +12,13 @@ use proofload_results::report::Input;
 use proofload_results::{Circumstances, Report, SnapshotSet};
 use tracing::{debug, warn};
 
-use crate::apply::{self, ApplyError};
+use crate::apply::{self, Applied, ApplyError};
 use crate::context::Context;
 use crate::decide::{Conclusion, Step, decide, run_of};
 use crate::fleet::RemoteFleet;
 use crate::memory::RunMemory;
 use crate::observe::{ObserveError, PodSight, World, epoch, observe};
-use crate::report::{ReportError, elapsed, report};
+use crate::report::{ReportError, began, elapsed, report};
 
 /// A pass that did not get to its end. All of these are tried again: what cannot be mended by trying again is not an
 /// error of a pass but the run's verdict.
@@ -37,6 +37,9 @@ pub(crate) enum PassError {
     #[error("{0:#}")]
     Token(anyhow::Error),
 }
+
+/// When to ask an API server again that refused a run's objects.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// One pass.
 pub(crate) async fn reconcile(test: Arc<LoadTest>, context: Arc<Context>) -> Result<Action, PassError> {
@@ -71,15 +74,18 @@ async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Action, PassErro
     let (world, pods) = observe(context, test, memory, token.clone()).await?;
     let (step, next) = decide(&world);
     debug!(test = run_of(&world.test), ?step, "decided");
-    let stored = apply(context, &world, &step, memory, &pods, token).await?;
-    report(context, &world, &step, stored.as_ref(), memory).await?;
-    if step == Step::Rest && next.is_none() {
+    let applied = apply(context, &world, &step, memory, &pods, token).await?;
+    report(context, &world, &step, &applied, memory).await?;
+    if let Applied::Refused(_) = applied {
+        return Ok(Action::requeue(REFUSED_AGAIN));
+    }
+    if step == Step::Rest {
         context.runs.forget(&uid);
     }
     Ok(next.map_or_else(Action::await_change, |next| Action::requeue(next.into())))
 }
 
-/// Does what was decided. Returns the report, once there is one.
+/// Does what was decided.
 async fn apply(
     context: &Context,
     world: &World,
@@ -87,13 +93,13 @@ async fn apply(
     memory: &mut RunMemory,
     pods: &[PodSight],
     token: String,
-) -> Result<Option<Report>, PassError> {
+) -> Result<Applied, PassError> {
     let test = &world.test;
     let begun = elapsed(&world.runners).is_some();
     let compiled = Arc::clone(&world.compiled);
     let mut fleet = RemoteFleet { http: &context.http, token, memory, pods, begun, epoch: epoch() };
     match (step, compiled.as_ref()) {
-        (Step::Create, Ok(compiled)) => apply::create(context, test, compiled).await?,
+        (Step::Create, Ok(compiled)) => return Ok(apply::create(context, test, compiled).await?),
         (Step::Conduct(decision), _) => match &decision.action {
             Conducted::Begin(begins) => {
                 for begin in begins {
@@ -105,14 +111,15 @@ async fn apply(
         },
         (Step::Conclude(conclusion), Ok(compiled)) => {
             let circumstances = circumstances(conclusion, fleet.memory);
-            return store(context, world, compiled, &circumstances, fleet.memory).await.map(Some);
+            let report = store(context, world, compiled, &circumstances, fleet.memory).await?;
+            return Ok(Applied::Stored(Box::new(report)));
         }
         (Step::CleanUp { delete_job: false }, _) => fleet.acknowledge().await,
         (Step::CleanUp { delete_job: true }, _) => apply::delete_job(context, test).await?,
         (Step::Expire, _) => apply::delete_test(context, test).await?,
         _ => {}
     }
-    Ok(None)
+    Ok(Applied::Done)
 }
 
 /// What happened to the run, for the report.
@@ -137,7 +144,9 @@ async fn store(
     let totals = memory.snapshots.get_or_insert_with(nothing).totals(&compiled.plan);
     let spec = serde_json::to_value(&world.test.spec).unwrap_or_default();
     let (name, namespace) = (world.test.name_any(), world.test.namespace());
-    let start = world.status().start_time.map(|start| start.0.to_string());
+    // A run may be over before a pass could say that it had begun.
+    let seen = || elapsed(&world.runners).map(|elapsed| began(world, elapsed));
+    let start = world.status().start_time.or_else(seen).map(|start| start.0.to_string());
     let input = Input {
         plan: &compiled.plan,
         criteria: &compiled.criteria,

@@ -3,6 +3,9 @@
 //! A verdict is written once: the write carries the resource version that the decision was made on, so of two writers
 //! one is refused. Progress is written at most once in ten seconds; a transition at once, and with an Event.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -16,6 +19,7 @@ use proofload_conductor::{Action, Decision, RunnerView};
 use proofload_plan::{Compiled, Plan};
 use proofload_results::{Report, RunnerState, SnapshotSet, live};
 
+use crate::apply::Applied;
 use crate::build::job::resources;
 use crate::build::report_name;
 use crate::context::Context;
@@ -25,7 +29,7 @@ use crate::observe::World;
 
 /// Between two writes of progress.
 const LIVE_EVERY: Duration = Duration::from_secs(10);
-/// The longest message: events take 1,024 characters, and status should stay readable.
+/// The longest message, in bytes: events take 1,024, and status, which repeats it in every condition, at most 64 KiB.
 const MAX_MESSAGE: usize = 1_000;
 
 /// Reasons of conditions and events. Constants, since people write alerts on them.
@@ -42,6 +46,8 @@ pub(crate) mod reason {
     pub(crate) const STOPPING: &str = "Stopping";
     /// A runner is gone.
     pub(crate) const RUNNER_LOST: &str = "RunnerLost";
+    /// The API server does not admit the run's objects; it is asked again.
+    pub(crate) const REFUSED: &str = "Refused";
     /// The run could not begin.
     pub(crate) const COULD_NOT_START: &str = "CouldNotStart";
 }
@@ -56,9 +62,9 @@ pub(crate) fn elapsed(runners: &[RunnerView]) -> Option<Micros> {
 }
 
 /// The status that follows from a step, and what to say about it.
-struct Draft {
-    status: LoadTestStatus,
-    events: Vec<(EventType, &'static str, String)>,
+pub(crate) struct Draft {
+    pub(crate) status: LoadTestStatus,
+    pub(crate) events: Vec<(EventType, &'static str, String)>,
     /// Whether it is a transition, to be written at once.
     urgent: bool,
 }
@@ -73,31 +79,16 @@ pub(crate) async fn report(
     context: &Context,
     world: &World,
     step: &Step,
-    stored: Option<&Report>,
+    applied: &Applied,
     memory: &mut RunMemory,
 ) -> Result<(), ReportError> {
-    let compiled = world.compiled.as_ref().as_ref();
-    let draft = match (step, compiled) {
-        (Step::Reject(problems), _) => reject(world, problems),
-        (Step::Hold(why), _) => hold(world, why),
-        (Step::Create, Ok(compiled)) => starting(world, compiled, None),
-        (Step::Conduct(decision), Ok(compiled)) => match elapsed(&world.runners) {
-            None => starting(world, compiled, Some(decision)),
-            Some(elapsed) => running(world, compiled, decision, elapsed, memory),
-        },
-        (Step::Conclude(_), Ok(compiled)) => match stored {
-            Some(report) => finished(world, compiled, report),
-            None => return Ok(()),
-        },
-        _ => return Ok(()),
-    };
-    let old = world.status();
+    let Some(draft) = draft(world, step, applied, memory) else { return Ok(()) };
     let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
-    if draft.status == old || !(draft.urgent || due) {
+    if draft.status == world.status() || !(draft.urgent || due) {
         return Ok(());
     }
     write(context, world, &draft.status).await?;
-    if let (Some(snapshots), Ok(compiled)) = (&memory.snapshots, compiled) {
+    if let (Some(snapshots), Ok(compiled)) = (&memory.snapshots, world.compiled.as_ref()) {
         memory.last_live = Some((Instant::now(), snapshots.totals(&compiled.plan)));
     }
     for (kind, reason, note) in draft.events {
@@ -105,6 +96,23 @@ pub(crate) async fn report(
     }
     context.metrics.observe(&world.test, &draft.status);
     Ok(())
+}
+
+/// What there is to say; none if nothing is.
+pub(crate) fn draft(world: &World, step: &Step, applied: &Applied, memory: &RunMemory) -> Option<Draft> {
+    Some(match (step, world.compiled.as_ref(), applied) {
+        (Step::Reject(problems), _, _) => reject(world, problems),
+        (Step::Hold(why), _, _) => hold(world, why),
+        (Step::Create, _, Applied::Refused(why)) => refused(world, why),
+        (Step::Create, Ok(compiled), _) => starting(world, compiled, None),
+        (Step::Conduct(decision), Ok(compiled), _) => match elapsed(&world.runners) {
+            // That nobody answers just now does not undo that the load had begun.
+            None if world.phase() < Phase::Running => starting(world, compiled, Some(decision)),
+            elapsed => running(world, compiled, decision, elapsed.unwrap_or_else(|| since_begin(world)), memory),
+        },
+        (Step::Conclude(_), Ok(compiled), Applied::Stored(report)) => finished(world, compiled, report),
+        _ => return None,
+    })
 }
 
 async fn write(context: &Context, world: &World, status: &LoadTestStatus) -> Result<(), kube::Error> {
@@ -121,7 +129,7 @@ async fn write(context: &Context, world: &World, status: &LoadTestStatus) -> Res
 
 /// Events are for people and may be lost: a failure changes nothing.
 async fn emit(context: &Context, test: &LoadTest, type_: EventType, reason: &str, note: String) {
-    let note = Some(note.chars().take(MAX_MESSAGE).collect());
+    let note = Some(shorten(&note));
     let event = Event { type_, reason: reason.to_owned(), note, action: reason.to_owned(), secondary: None };
     if let Err(error) = context.events.publish(&event, &test.object_ref(&())).await {
         tracing::warn!("an event was not written: {error}");
@@ -151,6 +159,19 @@ fn hold(world: &World, why: &str) -> Draft {
     set(&mut status, world, "Finished", "False", reason::SUSPENDED, &message);
     let events = if urgent { vec![(EventType::Normal, reason::SUSPENDED, message)] } else { Vec::new() };
     Draft { status, events, urgent: true }
+}
+
+fn refused(world: &World, why: &str) -> Draft {
+    let message = shorten(&format!("the API server refused {why}"));
+    let is_new = world.refused().is_none();
+    let mut status = LoadTestStatus {
+        phase: Some(Phase::Pending),
+        message: shorten(&format!("Not started, to be tried again: {message}")),
+        ..world.status()
+    };
+    progressing(&mut status, world, reason::REFUSED, &message);
+    let events = if is_new { vec![(EventType::Warning, reason::REFUSED, message)] } else { Vec::new() };
+    Draft { status, events, urgent: is_new }
 }
 
 fn starting(world: &World, compiled: &Compiled, decision: Option<&Decision>) -> Draft {
@@ -257,8 +278,13 @@ fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
     Draft { status, events: vec![(kind, name, message)], urgent: true }
 }
 
+/// How long the load has been on, as far as status knows.
+fn since_begin(world: &World) -> Micros {
+    world.status().start_time.map(|start| world.since(start.0)).unwrap_or_default()
+}
+
 /// When the load began, by this machine's clock.
-fn began(world: &World, elapsed: Micros) -> Time {
+pub(crate) fn began(world: &World, elapsed: Micros) -> Time {
     let micros = world.now.as_microsecond() - i64::try_from(elapsed.0).unwrap_or(0);
     Time(k8s_openapi::jiff::Timestamp::from_microsecond(micros).unwrap_or(world.now))
 }
@@ -313,10 +339,10 @@ fn verdict_reason(verdict: Verdict) -> &'static str {
 }
 
 fn shorten(text: &str) -> String {
-    if text.chars().count() <= MAX_MESSAGE {
+    if text.len() <= MAX_MESSAGE {
         return text.to_owned();
     }
-    text.chars().take(MAX_MESSAGE - 3).chain("...".chars()).collect()
+    format!("{}...", &text[..text.floor_char_boundary(MAX_MESSAGE - 3)])
 }
 
 fn progressing(status: &mut LoadTestStatus, world: &World, reason: &str, message: &str) {

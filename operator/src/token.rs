@@ -37,3 +37,56 @@ impl Signer {
         jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key).context("cannot sign a token")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::pkcs8::EncodePrivateKey;
+    use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+    use jsonwebtoken::{DecodingKey, TokenData, Validation};
+
+    use super::*;
+
+    fn pem(secret: u8) -> String {
+        SigningKey::from_bytes(&[secret; 32]).to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
+    }
+
+    /// As a runner checks a token.
+    fn read(token: &str, signer: &Signer, run: &str) -> Result<TokenData<Claims>, jsonwebtoken::errors::Error> {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[run]);
+        let key = DecodingKey::from_ed_components(signer.public_key()).unwrap();
+        jsonwebtoken::decode(token, &key, &validation)
+    }
+
+    #[test]
+    fn a_token_is_believed_by_the_runners_of_its_run_for_a_short_time() {
+        let signer = Signer::new(&pem(7)).unwrap();
+        let token = signer.token("shop/checkout").unwrap();
+        let claims = read(&token, &signer, "shop/checkout").unwrap().claims;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(claims.exp > now && claims.exp <= now + TOKEN_SECONDS, "{claims:?}");
+        assert!(read(&token, &signer, "shop/other").is_err());
+        assert!(read(&token, &Signer::new(&pem(8)).unwrap(), "shop/checkout").is_err());
+    }
+
+    #[test]
+    fn a_key_as_openssl_writes_it_is_read() {
+        // The first test vector of RFC 8032, section 7.1, as `openssl pkey` writes it.
+        let pem = "-----BEGIN PRIVATE KEY-----\n\
+                   MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n\
+                   -----END PRIVATE KEY-----\n";
+        let signer = Signer::new(pem).unwrap();
+        assert_eq!(signer.public_key(), "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        read(&signer.token("a/b").unwrap(), &signer, "a/b").unwrap();
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_what_would_be_one() {
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+        for garbage in ["", "garbage", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", public] {
+            let error = Signer::new(garbage).err().map(|error| format!("{error:#}")).unwrap_or_default();
+            let expected = "expected an Ed25519 private key as PKCS #8 in PEM (openssl genpkey -algorithm ed25519)";
+            assert!(error.starts_with(expected), "{garbage:?}: {error}");
+        }
+    }
+}

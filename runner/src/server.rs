@@ -26,6 +26,9 @@ const MAX_MESSAGE: usize = 64 << 10;
 /// A begin is seconds ahead at most; a longer one is a mistake.
 const MAX_DELAY: Duration = Duration::from_mins(1);
 
+/// How long answers under way may take once the process may end: a connection on which nothing comes must not keep it.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
 /// Answers until the final snapshot is acknowledged, or until the process was told to end and the grace period is over.
 pub(crate) async fn serve(
     life: Arc<Life>,
@@ -38,13 +41,26 @@ pub(crate) async fn serve(
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     info!(address = %listener.local_addr()?, "answering");
     let router = router(Arc::clone(&life), verifier);
-    let server = axum::serve(listener, router).with_graceful_shutdown(stay(life, grace, async move {
+    let told_to_end = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    }));
-    server.await.context("the control API failed")?;
+    };
+    let (leaving, is_leaving) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stay(life, grace, told_to_end).await;
+        // Whoever would hear of it has ended only if the server has, too.
+        let _ = leaving.send(());
+    });
+    let mut server = std::pin::pin!(server.into_future());
+    tokio::select! {
+        result = &mut server => result.context("the control API failed")?,
+        _ = is_leaving => {
+            let last_answers = tokio::time::timeout(LAST_ANSWERS, &mut server).await;
+            last_answers.unwrap_or(Ok(())).context("the control API failed")?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod config_map;
 pub(crate) mod job;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,85 @@
+//! What status may become at worst, and how it is cut to size.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use proofload_api::Outcome;
+use proofload_api::admission::admit;
+use proofload_plan::compile;
+use proofload_results::report::Input;
+use proofload_results::{Circumstances, Figures};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::decide::Conclusion;
+use crate::observe::JobSight;
+
+/// What the API promises.
+const MAX_STATUS: usize = 64 << 10;
+
+#[test]
+fn a_message_is_cut_by_its_bytes_and_never_within_a_character() {
+    assert_eq!(shorten("short"), "short");
+    for (offset, letter) in [(0, "a"), (0, "ß"), (1, "✓"), (2, "🦀")] {
+        let cut = shorten(&format!("{}{}", "x".repeat(offset), letter.repeat(2_000)));
+        assert!(cut.len() <= MAX_MESSAGE && cut.len() > MAX_MESSAGE - 8 && cut.ends_with("..."), "{}", cut.len());
+    }
+}
+
+/// As many scenarios and criteria as there may be, each with names as long as they may be.
+fn largest() -> World {
+    let name = |kind: &str, number: usize| format!("{kind}{number:0>width$}", width = 63 - kind.len());
+    let scenario = |number: usize| {
+        json!({
+            "name": name("scenario", number), "users": {"stages": [{"to": 1_000_000, "hold": "1h"}]},
+            "steps": [{"name": name("step", number), "request": {"path": "/"}}],
+        })
+    };
+    let criterion = |number: usize| {
+        let expr = "count(outcome(unexpected-status)) ==".to_owned();
+        let of = format!("{}/{}", name("scenario", number % 32), name("step", number % 32));
+        json!({"expr": format!("{expr}{: >width$}", 0, width = 256 - expr.len()), "of": of})
+    };
+    let test = json!({
+        "apiVersion": "proofload.dev/v1alpha1", "kind": "LoadTest", "metadata": {"name": "largest"},
+        "spec": {
+            "target": {"baseUrl": "http://t"},
+            "scenarios": (0..32).map(scenario).collect::<Vec<Value>>(),
+            "criteria": (0..64).map(criterion).collect::<Vec<Value>>(),
+        },
+    });
+    let test = admit(&test).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let compiled = Arc::new(compile(&test.spec, "shop/largest"));
+    World { test: Arc::new(test), now: Timestamp::UNIX_EPOCH, compiled, job: JobSight::Absent, runners: Vec::new() }
+}
+
+#[test]
+fn status_is_at_most_64_kib() {
+    let world = largest();
+    let compiled = world.compiled.as_ref().as_ref().unwrap();
+    let set = SnapshotSet::new(&compiled.plan, compiled.sizing.runners);
+    let mut report = Report::build(&Input {
+        plan: &compiled.plan,
+        criteria: &compiled.criteria,
+        spec: &Value::Null,
+        name: "largest",
+        namespace: Some("shop"),
+        start: Some("2026-03-01T09:00:00.123456Z"),
+        runners: compiled.sizing.runners,
+        totals: &set.totals(&compiled.plan),
+        circumstances: &Circumstances::default(),
+    });
+    let figures = Figures {
+        requests: u64::MAX,
+        outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), u64::MAX)).collect(),
+        ..report.summary.clone()
+    };
+    report.summary = figures.clone();
+    report.scenarios.iter_mut().for_each(|scenario| scenario.figures = figures.clone());
+    report.reason = "🦀".repeat(10_000);
+    let step = Step::Conclude(Conclusion::Impossible(String::new()));
+    let memory = RunMemory::new(world.compiled.as_ref().clone());
+    let draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
+    let size = serde_json::to_string(&draft.status).unwrap().len();
+    assert!(size <= MAX_STATUS, "{size} bytes");
+}

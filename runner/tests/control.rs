@@ -1,0 +1,182 @@
+//! The control API of the real binary, over real sockets, against a target that counts.
+#![allow(clippy::unwrap_used)] // in helpers of tests too
+
+mod common;
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use common::{RUN, Runner, key, long, plan, requests, token, until};
+use proofload_api::Micros;
+use proofload_conductor::control;
+use proofload_results::{EndCause, RunnerState};
+use proofload_target::TestTarget;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+#[tokio::test]
+async fn only_the_holder_of_the_key_steers_and_only_its_own_run() {
+    let target = TestTarget::start().unwrap();
+    let runner = Runner::start(&plan(&target.url(), &long()));
+    let calls = [
+        (Method::GET, control::SNAPSHOT),
+        (Method::POST, control::BEGIN),
+        (Method::POST, control::STOP),
+        (Method::POST, control::ACKNOWLEDGE),
+    ];
+    let refused = [
+        (None, "no bearer token"),
+        (Some("garbage".to_owned()), "InvalidToken"),
+        (Some(token(&key(1), "shop/another", 60)), "InvalidAudience"),
+        (Some(token(&key(1), RUN, -120)), "ExpiredSignature"),
+        (Some(token(&key(2), RUN, 60)), "InvalidSignature"),
+    ];
+    for (method, path) in calls {
+        for (token, why) in &refused {
+            let response = runner.request(method.clone(), path, token.as_deref(), None).await;
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path} with {token:?}");
+            let text = response.text().await.unwrap();
+            assert!(text.starts_with("expected a token of this run's operator: ") && text.contains(why), "{text}");
+        }
+    }
+    assert_eq!(runner.snapshot().await.state, RunnerState::Waiting);
+    for open in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(runner.request(Method::GET, open, None, None).await.status(), StatusCode::OK, "{open}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_goes_from_begin_to_acknowledged_and_counts_what_the_target_counts() {
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 4, "perUser": 50}))));
+    assert_eq!(runner.acknowledge().await, StatusCode::CONFLICT);
+    // Told again, as by an operator that was restarted, it does not begin again.
+    for _ in 0..3 {
+        let (status, clock) = runner.begin(&[0], 20_000).await;
+        assert_eq!(status, StatusCode::OK);
+        serde_json::from_str::<control::ClockResponse>(&clock).unwrap();
+    }
+    let last = runner.ended().await;
+    assert_eq!(last.state, RunnerState::Ended(EndCause::Completed));
+    assert_eq!((requests(&last), target.counts().requests), (200, 200));
+    assert_eq!(runner.begin(&[0], 0).await.0, StatusCode::OK);
+    assert_eq!(requests(&runner.snapshot().await), 200);
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    let (status, log) = runner.exits().await;
+    assert!(status.success() && log.contains("the final snapshot was acknowledged"), "{status}\n{log}");
+    assert_eq!(target.counts().requests, 200);
+}
+
+#[tokio::test]
+async fn load_that_is_stopped_ends_and_is_acknowledged_only_then() {
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &long()));
+    runner.begin(&[0], 0).await;
+    until("some load", async || Some(()).filter(|()| target.counts().requests > 100).ok_or("little".to_owned())).await;
+    assert_eq!(runner.acknowledge().await, StatusCode::CONFLICT);
+    assert_eq!(runner.snapshot().await.state, RunnerState::Running);
+    assert_eq!(runner.stop().await.0, StatusCode::OK);
+    let last = runner.ended().await;
+    assert_eq!(last.state, RunnerState::Ended(EndCause::Stopped));
+    assert_eq!(requests(&last), target.counts().requests);
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    assert!(runner.exits().await.0.success());
+}
+
+#[tokio::test]
+async fn a_begin_that_makes_no_sense_is_refused() {
+    let target = TestTarget::start().unwrap();
+    let runner = Runner::start(&plan(&target.url(), &long()));
+    let (status, text) = runner.begin(&[0, 1], 0).await;
+    assert_eq!(
+        (status, text.trim()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "expected the index of one of 1 scenarios, got 1")
+    );
+    let (status, text) = runner.begin(&[0], 61_000_000).await;
+    assert_eq!((status, text.trim()), (StatusCode::UNPROCESSABLE_ENTITY, "expected a begin within 60s, got 61s"));
+    assert_eq!(runner.snapshot().await.state, RunnerState::Waiting);
+}
+
+#[tokio::test]
+async fn a_runner_that_is_told_to_end_ends_its_load_and_keeps_its_figures() {
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &long()));
+    runner.begin(&[0], 0).await;
+    until("some load", async || Some(()).filter(|()| target.counts().requests > 100).ok_or("little".to_owned())).await;
+    let told = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+    runner.terminate();
+    let last = runner.ended().await;
+    assert_eq!(last.state, RunnerState::Ended(EndCause::Terminated));
+    let counted = target.counts();
+    let last_request = u128::from(counted.last_request_unix_micros.unwrap());
+    assert!(last_request < told + 1_000_000, "load went on for {} us", last_request - told);
+    assert_eq!((requests(&last), counted.in_flight.now), (counted.requests, 0));
+    assert_eq!(requests(&runner.snapshot().await), requests(&last));
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    assert!(runner.exits().await.0.success());
+    assert_eq!(target.counts().requests, counted.requests);
+}
+
+#[tokio::test]
+async fn a_runner_that_nobody_asks_ends_its_load_by_itself() {
+    let target = TestTarget::start().unwrap();
+    let mut plan = plan(&target.url(), &long());
+    plan.heartbeat_timeout = Micros::from_secs(1);
+    let runner = Runner::start(&plan);
+    runner.begin(&[0], 0).await;
+    until("some load", async || Some(()).filter(|()| target.counts().requests > 100).ok_or("little".to_owned())).await;
+    // Prometheus is not a conductor: what it asks for is no sign of life.
+    until("the load to end", async || {
+        let metrics = runner.metrics().await;
+        if metrics.contains("proofload_runner_users{scenario=\"main\"} 0\n") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    let last = runner.ended().await;
+    assert_eq!(last.state, RunnerState::Ended(EndCause::Abandoned));
+    assert_eq!(requests(&last), target.counts().requests);
+}
+
+#[tokio::test]
+async fn metrics_equal_the_counts() {
+    let target = TestTarget::start().unwrap();
+    let runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 2, "perUser": 30}))));
+    assert!(runner.metrics().await.ends_with("# EOF\n"));
+    runner.begin(&[0], 0).await;
+    runner.ended().await;
+    let metrics = runner.metrics().await;
+    let value = |series: &str| metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok());
+    let of_step = "scenario=\"main\",step=\"get\"";
+    assert_eq!(value(&format!("proofload_runner_requests_total{{{of_step},outcome=\"ok\"}}")), Some(60), "{metrics}");
+    assert_eq!(target.counts().requests, 60);
+    let cell = &runner.snapshot().await.cells[0];
+    assert_eq!(value(&format!("proofload_runner_sent_bytes_total{{{of_step}}}")), Some(cell.bytes_out), "{metrics}");
+    assert_eq!(value(&format!("proofload_runner_received_bytes_total{{{of_step}}}")), Some(cell.bytes_in), "{metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_plan_of_another_release_is_refused_with_what_to_do() {
+    let mut plan = serde_json::to_value(plan("http://127.0.0.1:9", &long())).unwrap();
+    plan["version"] = json!(9);
+    let (status, log) = Runner::launch(&plan).exits().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        log.contains("expected a plan of version 1, got version 9") && log.contains("use the runner image"),
+        "{log}"
+    );
+    let (status, log) = Runner::launch(&json!({"version": 1})).exits().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("is not a plan"), "{log}");
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_does_not_keep_an_acknowledged_runner() {
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 1, "perUser": 1}))));
+    let mut mute = TcpStream::connect(&runner.address).unwrap();
+    mute.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").unwrap();
+    runner.begin(&[0], 0).await;
+    runner.ended().await;
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    assert!(runner.exits().await.0.success());
+}

@@ -15,6 +15,8 @@ use crate::observe::{JobSight, World};
 const LOST_AFTER: Micros = Micros::from_secs(20);
 /// How long a finished run's runners may take to go by themselves before their Job is deleted.
 const FAREWELL: Micros = Micros::from_secs(15);
+/// The same where a runner was lost: it may still be at work.
+const SHORT_FAREWELL: Micros = Micros::from_secs(5);
 /// How often a run is looked at while its load is on.
 const WATCH: Micros = Micros::from_secs(1);
 /// How often while something is about to happen.
@@ -145,8 +147,10 @@ fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
     let passed = ended.map_or(Micros::ZERO, |ended| world.since(ended));
     if let JobSight::Present { settled: false, .. } = world.job {
         // What could not begin is still trying to.
-        let delete_job = verdict == Verdict::Error || passed >= FAREWELL;
-        return (Step::CleanUp { delete_job }, Some(FAREWELL.min(Micros::from_secs(5))));
+        let lost = world.test.status.as_ref().and_then(|status| status.runners).map_or(0, |runners| runners.lost);
+        let patience = if lost > 0 { SHORT_FAREWELL } else { FAREWELL };
+        let delete_job = verdict == Verdict::Error || passed >= patience;
+        return (Step::CleanUp { delete_job }, Some(Micros::from_secs(2)));
     }
     match world.test.spec.results.ttl {
         Some(ttl) if passed >= ttl => (Step::Expire, None),

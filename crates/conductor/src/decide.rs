@@ -11,7 +11,7 @@ use crate::fleet::RunnerView;
 
 /// After the plan's longest time, how much longer a runner may take before it is stopped.
 const OVERTIME: Micros = Micros::from_secs(30);
-/// After that, how much longer before it is given up.
+/// After that, and after the deadline for the start, how much longer before it is given up.
 const PATIENCE: Micros = Micros::from_secs(30);
 
 /// What a decision depends on beside the runners.
@@ -142,7 +142,7 @@ impl<'a> Sight<'a> {
             return self.decision(Action::GiveUp { reason, wanted: false }, "");
         }
         let ready = self.present.len();
-        if ready == self.runners.len() {
+        if ready == self.runners.len() && conditions.waited < conditions.start_deadline + PATIENCE {
             let roots = (0..conditions.plan.scenarios.len()).filter(|i| conditions.plan.scenarios[*i].after.is_none());
             let begin =
                 Begin { scenarios: roots.collect(), runners: self.present.keys().copied().collect(), together: true };

@@ -311,7 +311,7 @@ fn a_follower_waits_for_a_silent_runner_and_begins_without_a_lost_one() {
 #[test]
 fn a_run_that_hangs_is_stopped_and_given_up() {
     let told = told(&[None], &[Fault::None, Fault::Hangs]);
-    assert!(told.contains("stop [1]: the run took longer than the 30s that its plan can take"), "{told}");
+    assert!(told.contains("stop [1]: the run took longer than the 1m15s that its plan can take"), "{told}");
     assert!(told.contains("finish, lost 1: it did not stop"), "{told}");
 }
 

@@ -26,6 +26,8 @@ const MAX_PLAN_BYTES: usize = 900 << 10;
 const MAX_DURATION: Micros = Micros::from_secs(30 * 86_400);
 /// The most buckets of a timeline.
 const MAX_BUCKETS: u64 = 600;
+/// The longest that runners can be awaited, or go on without being asked for.
+const MAX_WAIT: Micros = Micros::from_secs(3600);
 /// A shorter heartbeat would end runs when the operator is merely restarted.
 const MIN_HEARTBEAT: Micros = Micros::from_secs(10);
 
@@ -316,11 +318,12 @@ fn runners(spec: &LoadTestSpec, problems: &mut Problems) {
             problems.add("spec.target.connections.shared", "at least one connection for each runner", came);
         }
     }
-    if runners.start_deadline == Micros::ZERO {
-        problems.add("spec.runners.startDeadline", "a time longer than 0s", "0s");
+    if runners.start_deadline == Micros::ZERO || runners.start_deadline > MAX_WAIT {
+        let expected = format!("a time longer than 0s, at most {MAX_WAIT}");
+        problems.add("spec.runners.startDeadline", expected, runners.start_deadline.to_string());
     }
-    if runners.heartbeat_timeout < MIN_HEARTBEAT {
-        let expected = format!("at least {MIN_HEARTBEAT}");
+    if !(MIN_HEARTBEAT..=MAX_WAIT).contains(&runners.heartbeat_timeout) {
+        let expected = format!("{MIN_HEARTBEAT} to {MAX_WAIT}");
         problems.add("spec.runners.heartbeatTimeout", expected, runners.heartbeat_timeout.to_string());
     }
 }

@@ -224,8 +224,9 @@ impl Plan {
     }
 
     fn longest_until(&self, scenario: usize) -> Micros {
-        /// Between the end of a scenario and the begin of its follower: a few polls of the conductor.
-        const HANDOVER: Micros = Micros::from_secs(15);
+        /// Between the end of a scenario and the begin of its follower: a silent runner may have to be given up first,
+        /// or the operator to be started again.
+        const HANDOVER: Micros = Micros::from_secs(60);
         let one = |i: usize| self.scenarios[i].load.duration() + self.target.timeout + HANDOVER;
         self.chain(scenario).map(one).fold(Micros::ZERO, std::ops::Add::add)
     }

@@ -135,6 +135,7 @@ fn runner_doubt(plan: &Plan, segment: Segment, totals: &Totals, circumstances: &
     } else {
         match runner.map(|runner| runner.state) {
             // That the run was stopped has been said once for all runners.
+            None if circumstances.stopped.is_some() && totals.requests() == 0 => return None,
             Some(RunnerState::Ended(EndCause::Stopped) | RunnerState::Waiting) if circumstances.stopped.is_some() => {
                 return None;
             }

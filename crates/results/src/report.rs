@@ -4,6 +4,7 @@
 //! from the report alone: [`Report::verdict_from_parts`].
 
 mod build;
+mod redact;
 mod timeline;
 
 use proofload_api::Verdict;

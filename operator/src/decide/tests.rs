@@ -93,8 +93,8 @@ fn a_healthy_run() {
 202s all have ended: conclude; again when something happens
     status: Finished, Passed: The criterion held. 200 requests in 3m20s, none failed.
     Normal event: Passed
-202s pods are there: acknowledge; again in 5s
-207s still: acknowledge; again in 5s
+202s pods are there: acknowledge; again in 2s
+207s still: acknowledge; again in 2s
 208s the pods have ended: rest; again when something happens
 9999s nothing happens: rest; again when something happens
 ";
@@ -112,9 +112,9 @@ fn pods_that_do_not_go_are_deleted_with_their_job_after_15_s() {
 201s it has ended: conclude; again when something happens
     status: Finished, Passed: The criterion held. 100 requests in 3m20s, none failed.
     Normal event: Passed
-201s its pod is there: acknowledge; again in 5s
-215s still: acknowledge; again in 5s
-216s still: delete the Job; again in 5s
+201s its pod is there: acknowledge; again in 2s
+215s still: acknowledge; again in 2s
+216s still: delete the Job; again in 2s
 217s the Job is gone: rest; again when something happens
 ";
     assert_eq!(after_begin(&story), expected);
@@ -169,7 +169,7 @@ fn a_test_that_is_suspended_under_load_is_stopped_for_good() {
 31s all have stopped: conclude, stopped: spec.suspend was set to true; again when something happens
     status: Finished, Inconclusive: Not all of the figures can be trusted. The run was stopped after 30s: spec.suspend was set to true.
     Warning event: Inconclusive
-31s resumed: acknowledge; again in 5s
+31s resumed: acknowledge; again in 2s
 ";
     assert_eq!(after_begin(&story), expected);
 }
@@ -185,9 +185,9 @@ fn a_test_that_is_suspended_before_its_load_began_never_begins() {
     status: Starting: Starting 1 runner
     Normal event: Starting
 1s suspended: conclude as cancelled: spec.suspend was set to true; again when something happens
-    status: Finished, Inconclusive: No request was sent, so there is nothing to judge. Not all of the figures can be trusted. The run was stopped before its load began: spec.suspend was set to true. The last figures of runner 0 never came: up to 100% of the load is not counted.
+    status: Finished, Inconclusive: No request was sent, so there is nothing to judge. Not all of the figures can be trusted. The run was stopped before its load began: spec.suspend was set to true.
     Warning event: Inconclusive
-1s its pod is pending: acknowledge; again in 5s
+1s its pod is pending: acknowledge; again in 2s
 ";
     assert_eq!(story.told(), expected);
 }
@@ -245,7 +245,7 @@ fn runners_that_are_not_ready_in_time_end_the_run() {
 120s one is not ready: conclude as impossible: 1 of 2 runners were ready within 2m: 1x ImagePullBackOff: no such image; again when something happens
     status: Finished, Error: 1 of 2 runners were ready within 2m: 1x ImagePullBackOff: no such image.
     Warning event: CouldNotStart
-120s pods are there: delete the Job; again in 5s
+120s pods are there: delete the Job; again in 2s
 121s the Job is gone: rest; again when something happens
 ";
     assert_eq!(story.told(), expected);

@@ -5,6 +5,7 @@ use proofload_api::{Outcome, Verdict};
 use proofload_plan::{CellAddress, Criterion, Load, Plan, Scope, Segment};
 use serde_json::Value;
 
+use super::redact::redacted;
 use super::timeline::timeline;
 use super::{
     CriterionReport, ErrorReport, REPORT_VERSION, Report, RunLoad, RunnerEnd, RunnerReport, ScenarioLoad,
@@ -70,7 +71,7 @@ pub(super) fn build(input: &Input<'_>) -> Report {
         generator: Generator::of(totals, input.circumstances.skew),
         runners: (0..input.runners).map(|index| runner(input, Segment::new(index, input.runners))).collect(),
         doubts,
-        spec: Some(input.spec.clone()),
+        spec: Some(redacted(input.spec)),
     };
     // The verdict is made from what the report holds, so that it follows from the report alone.
     report.verdict = report.verdict_from_parts();

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use proofload_api::{Micros, Problem};
 use proofload_plan::Compiled;
-use proofload_results::{SnapshotSet, Totals};
+use proofload_results::SnapshotSet;
+use proofload_results::live::Mark;
 use tokio::sync::OwnedMutexGuard;
 
 /// A run that nobody looked at for so long is deleted, and forgotten.
@@ -27,8 +28,8 @@ pub(crate) struct RunMemory {
     pub(crate) snapshots: Option<SnapshotSet>,
     /// What is known of each runner.
     pub(crate) contacts: Vec<Contact>,
-    /// The totals of the last live status and when it was written.
-    pub(crate) last_live: Option<(Instant, Totals)>,
+    /// What the last progress report left for the next one, and when it was written.
+    pub(crate) last_live: Option<(Instant, Mark)>,
 }
 
 /// What is known of a runner's whereabouts.

@@ -17,7 +17,8 @@ use proofload_api::units::short_time;
 use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem, Verdict};
 use proofload_conductor::{Action, Decision, RunnerView};
 use proofload_plan::{Compiled, Plan};
-use proofload_results::{Report, RunnerState, SnapshotSet, live};
+use proofload_results::live::{self, Mark};
+use proofload_results::{Report, RunnerState};
 
 use crate::apply::Applied;
 use crate::build::job::resources;
@@ -88,9 +89,7 @@ pub(crate) async fn report(
         return Ok(());
     }
     write(context, world, &draft.status).await?;
-    if let (Some(snapshots), Ok(compiled)) = (&memory.snapshots, world.compiled.as_ref()) {
-        memory.last_live = Some((Instant::now(), snapshots.totals(&compiled.plan)));
-    }
+    memory.last_live = memory.snapshots.as_ref().map(|snapshots| (Instant::now(), Mark::of(snapshots)));
     for (kind, reason, note) in draft.events {
         emit(context, &world.test, kind, reason, note).await;
     }
@@ -213,10 +212,10 @@ fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Mic
     };
     let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
     if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| due || is_new || newly_lost) {
-        let now = snapshots.totals(&compiled.plan);
-        let nothing = SnapshotSet::new(&compiled.plan, compiled.sizing.runners).totals(&compiled.plan);
-        let before = memory.last_live.as_ref().map_or(&nothing, |(_, totals)| totals);
-        status.live = Some(live::between(before, &now));
+        let nothing = Mark::default();
+        let before = memory.last_live.as_ref().map_or(&nothing, |(_, mark)| mark);
+        let is_lost = |runner: u32| decision.lost.iter().any(|lost| lost.index == runner);
+        status.live = Some(live::since(before, snapshots, is_lost));
     }
     let reason = if stopping { reason::STOPPING } else { reason::RUNNING };
     progressing(

@@ -2,6 +2,7 @@
 //!
 //! Each module is one subject (images, chart, cluster, tidy); this file only maps the command line to them.
 
+mod bench;
 mod chart;
 mod cluster;
 mod context;
@@ -55,6 +56,14 @@ enum Task {
     /// A real cluster on this machine, with the operator in it.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Measure what docs/benchmarks.md says: the engine beside wrk, and runs on the cluster that is up.
+    Bench {
+        /// Only this.
+        subject: Option<bench::Subject>,
+        /// Also print what happened when in runs on the cluster.
+        #[arg(long)]
+        timeline: bool,
+    },
     /// Build the tools that other tasks need (helm, kubeconform).
     Tools,
     /// Check licences, sources and duplicates of all dependencies (builds cargo-deny first).
@@ -85,6 +94,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Docs { check } => generated::docs(&context, check)?,
         Task::Chart => chart::check(&context)?,
         Task::Cluster(command) => cluster::run(&context, command)?,
+        Task::Bench { subject, timeline } => bench::run(&context, subject, timeline)?,
         Task::Tools => tools::ensure(&context)?,
         Task::Deny { advisories } => tools::deny(&context, advisories)?,
     }

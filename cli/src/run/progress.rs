@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use proofload_api::Micros;
 use proofload_api::status::LiveStatus;
-use proofload_plan::{Plan, Scope};
-use proofload_results::{SnapshotSet, Totals, live};
+use proofload_plan::Plan;
+use proofload_results::SnapshotSet;
+use proofload_results::live::{self, Mark};
 
 /// Between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
@@ -19,7 +20,7 @@ pub(super) struct Progress {
     plan: Plan,
     output: Output,
     shown: Instant,
-    earlier: Totals,
+    earlier: Mark,
 }
 
 enum Output {
@@ -37,8 +38,7 @@ impl Progress {
         } else {
             Output::Lines { next: Instant::now() + LINE }
         };
-        let earlier = SnapshotSet::new(plan, 1).totals(plan);
-        Self { plan: plan.clone(), output, shown: Instant::now(), earlier }
+        Self { plan: plan.clone(), output, shown: Instant::now(), earlier: Mark::default() }
     }
 
     /// Shows the latest figures, where it is time to.
@@ -47,9 +47,10 @@ impl Progress {
         if matches!(self.output, Output::Nothing) || now.duration_since(self.shown) < INTERVAL {
             return;
         }
-        let totals = snapshots.totals(&self.plan);
-        let live = live::between(&self.earlier, &totals);
-        let elapsed = totals.elapsed(Scope::Run);
+        // An engine of this process is never lost.
+        let live = live::since(&self.earlier, snapshots, |_| false);
+        let lasted = snapshots.iter().filter_map(|snapshot| Some(snapshot.clock.saturating_sub(snapshot.began?)));
+        let elapsed = Micros(lasted.max().unwrap_or(0));
         match &mut self.output {
             Output::Nothing => {}
             Output::Bar(bar) => {
@@ -63,7 +64,7 @@ impl Progress {
             }
         }
         self.shown = now;
-        self.earlier = totals;
+        self.earlier = Mark::of(snapshots);
     }
 
     /// Takes the bar away: the report follows.

@@ -1,35 +1,72 @@
 //! What the columns of `kubectl get` show while a run is under way, and once it is over.
 
+use std::collections::BTreeMap;
+
 use proofload_api::Outcome;
 use proofload_api::status::LiveStatus;
 use proofload_api::units::{short_share, short_time};
-use proofload_plan::Scope;
 
+use crate::cell::EncodedCell;
+use crate::histogram::{DIGITS, Times};
+use crate::merge::SnapshotSet;
 use crate::report::Report;
+use crate::snapshot::Snapshot;
 use crate::status::errors;
-use crate::totals::Totals;
 use crate::words::share;
 
-/// What happened between two looks at a run: requests per second of the interval, each runner by its own clock; p99 and
-/// errors of the whole run so far; users now. A lost runner's users count until [`Totals::lose`] says that it is gone.
-pub fn between(earlier: &Totals, later: &Totals) -> LiveStatus {
-    let rate = later.runners.iter().map(|(index, now)| {
-        let before = earlier.runners.get(index).map_or((0, 0), |before| (before.requests, before.generator.elapsed));
-        let requests = now.requests.saturating_sub(before.0);
-        // The clock of a runner that has ended stands still, and its rate is then zero.
-        match now.generator.elapsed.saturating_sub(before.1) {
-            0 => 0.0,
-            elapsed => requests as f64 * 1e6 / elapsed as f64,
-        }
-    });
-    let so_far = later.scope(Scope::Run);
-    let answered = so_far.requests().saturating_sub(so_far.count(Outcome::Interrupted));
-    LiveStatus {
-        users: later.users(),
-        rps: rate.sum::<f64>().round() as u64,
-        p99: p99(so_far.latency(None).percentile(99.0)),
-        errors: if answered == 0 { "-".to_owned() } else { short_share(share(so_far.errors(), answered)) },
+/// What a look at a run leaves for the next one: for each runner its requests so far, and for how long it has been at
+/// work by its own clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mark(BTreeMap<u32, (u64, u64)>);
+
+impl Mark {
+    /// The mark of what is known now.
+    pub fn of(snapshots: &SnapshotSet) -> Self {
+        let mark = |snapshot: &Snapshot| {
+            let requests = snapshot.cells.iter().map(requests).fold(0, u64::saturating_add);
+            (snapshot.segment.index, (requests, snapshot.generator.elapsed))
+        };
+        Self(snapshots.iter().map(mark).collect())
     }
+
+    /// Requests per second between an earlier look and this one, each runner by its own clock.
+    fn rate_since(&self, earlier: &Self) -> f64 {
+        let rate = self.0.iter().map(|(index, now)| {
+            let before = earlier.0.get(index).copied().unwrap_or_default();
+            // The clock of a runner that has ended stands still, and its rate is then zero.
+            match now.1.saturating_sub(before.1) {
+                0 => 0.0,
+                elapsed => now.0.saturating_sub(before.0) as f64 * 1e6 / elapsed as f64,
+            }
+        });
+        rate.sum()
+    }
+}
+
+/// A run as it is now: requests per second since an earlier look; p99 and errors of the whole run so far; users of the
+/// runners that are not lost. Decodes one histogram at a time, so that it costs no more for a plan of many steps.
+pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> bool) -> LiveStatus {
+    let mut latency = Times::new();
+    let (mut answered, mut failed) = (0_u64, 0_u64);
+    for cell in snapshots.iter().flat_map(|snapshot| &snapshot.cells) {
+        let count = |outcome: Outcome| cell.outcomes[outcome.index()];
+        answered = answered.saturating_add(requests(cell).saturating_sub(count(Outcome::Interrupted)));
+        let errors = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error()).map(count);
+        failed = errors.fold(failed, u64::saturating_add);
+        // What cannot be read is said in the report, at the end.
+        cell.latency.iter().filter_map(|(_, times)| times.decode(DIGITS).ok()).for_each(|times| latency.add(&times));
+    }
+    let at_work = snapshots.iter().filter(|snapshot| !is_lost(snapshot.segment.index));
+    LiveStatus {
+        users: at_work.map(Snapshot::users).fold(0, u32::saturating_add),
+        rps: Mark::of(snapshots).rate_since(earlier).round() as u64,
+        p99: p99(latency.percentile(99.0)),
+        errors: if answered == 0 { "-".to_owned() } else { short_share(share(failed, answered)) },
+    }
+}
+
+fn requests(cell: &EncodedCell) -> u64 {
+    cell.outcomes.iter().copied().fold(0, u64::saturating_add)
 }
 
 /// The whole run, once it is over: no users any more, and the rate of all of it.

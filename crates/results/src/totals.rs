@@ -170,14 +170,6 @@ impl Totals {
         self.runners.insert(snapshot.segment.index, runner);
     }
 
-    /// A runner that is gone has no users at work any more; what it counted stays counted.
-    pub fn lose(&mut self, runner: u32) {
-        let Some(lost) = self.runners.get_mut(&runner) else { return };
-        for (sum, progress) in self.scenarios.iter_mut().zip(&mut lost.scenarios) {
-            sum.users = sum.users.saturating_sub(std::mem::take(&mut progress.users));
-        }
-    }
-
     /// The layout of [`Totals::cells`].
     pub const fn layout(&self) -> &Layout {
         &self.layout

@@ -7,7 +7,7 @@ use proofload_api::Outcome;
 use proofload_api::admission::admit;
 use proofload_plan::compile;
 use proofload_results::report::Input;
-use proofload_results::{Circumstances, Figures};
+use proofload_results::{Circumstances, Figures, SnapshotSet};
 use serde_json::{Value, json};
 
 use super::*;

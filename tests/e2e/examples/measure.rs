@@ -41,17 +41,20 @@ async fn main() -> Result<()> {
     let timeline = std::env::args().any(|argument| argument == "--timeline");
     let bench =
         Bench { site: Site::new("measure").await?, http: reqwest::Client::new(), audit: Audit::find(), timeline };
-    let before = memory();
+    let mut memory = vec![Memory::now("before the runs")];
     let mut starts = Vec::new();
     for runners in [1, 4, 10] {
         starts.push((runners, bench.rounds(runners, ROUNDS, SHORT).await?));
     }
     let together = bench.rounds(8, SKEW_ROUNDS, SHORT).await?;
     let long = bench.rounds(8, 1, LONG).await?;
+    memory.push(Memory::now("after them"));
+    bench.run_wide().await?;
+    memory.push(Memory::now("after one more, of 64 steps in 3 stages and 4 runners"));
     print_starts(&starts);
     print_skew(&together);
     print_writes(&long);
-    print_memory(before, memory());
+    print_memory(&memory.into_iter().flatten().collect::<Vec<_>>());
     bench.site.close().await
 }
 
@@ -96,6 +99,20 @@ impl Bench {
         Ok(rounds)
     }
 
+    /// A run with many cells: what the operator keeps depends on their number, and on the longest time in each.
+    async fn run_wide(&self) -> Result<()> {
+        let mut test = load_test(&self.site, "measure-wide", 4, 400, 5);
+        test["spec"]["runners"] = json!({"count": 4});
+        let scenario = &mut test["spec"]["scenarios"][0];
+        scenario["users"]["stages"] = json!([{"to": 400, "hold": "5s"}, {"hold": "5s"}, {"hold": "5s"}]);
+        scenario["flow"] = json!("Weighted");
+        let step = |i| json!({"name": format!("step-{i}"), "request": {"path": format!("/delay/{}", 300 + i)}});
+        scenario["steps"] = (0..64).map(step).collect();
+        let run = Run::create(&self.site, &test).await?;
+        run.finishes(120).await?;
+        run.leaves_no_pod(60).await
+    }
+
     async fn round(&self, name: &str, runners: u32, seconds: u64, show: bool) -> Result<Round> {
         let clear = self.site.target_url().replace(":8080", ":8081/clear");
         self.http.post(clear).send().await?.error_for_status()?;
@@ -137,7 +154,7 @@ impl Bench {
                 applied,
                 counts.first_request_unix_micros,
                 counts.last_request_unix_micros,
-                &entries,
+                entries.as_deref(),
             );
         }
         let begins: Vec<u64> = counts.peers.values().map(|peer| peer.first_unix_micros).collect();
@@ -222,13 +239,14 @@ impl Seen {
         applied: u64,
         first: Option<u64>,
         last: Option<u64>,
-        entries: &Option<Vec<Entry>>,
+        entries: Option<&[Entry]>,
     ) {
         let mut lines: Vec<(u64, String)> =
             self.moments.iter().map(|(at, what)| (*at, format!("seen: {what}"))).collect();
         lines.extend(first.map(|at| (at, "target: first request".to_owned())));
         lines.extend(last.map(|at| (at, "target: last request".to_owned())));
-        lines.extend(entries.iter().flatten().map(|entry| (entry.at, format!("{}: {}", entry.user, entry.what()))));
+        lines
+            .extend(entries.into_iter().flatten().map(|entry| (entry.at, format!("{}: {}", entry.user, entry.what()))));
         lines.sort();
         eprintln!("\n{name}, seconds since it was applied:");
         for (at, what) in lines {
@@ -359,36 +377,42 @@ fn print_writes(rounds: &[Round]) {
     println!("| all | {} |", writes.len());
 }
 
-fn print_memory(before: Option<Memory>, after: Option<Memory>) {
-    let (Some(before), Some(after)) = (before, after) else {
+fn print_memory(moments: &[Memory]) {
+    if moments.is_empty() {
         println!("\nThe operator's process is not on this machine: its memory was not measured.");
         return;
-    };
-    println!("\n| the operator's memory | MiB |\n| --- | --- |");
-    println!("| resident, before the runs | {:.1} |", before.resident);
-    println!("| resident, after them | {:.1} |", after.resident);
-    println!("| the most, since it was started | {:.1} |", after.most);
+    }
+    println!("\n| the operator's memory, MiB | resident | the most since the row above |\n| --- | --- | --- |");
+    for Memory { when, resident, most } in moments {
+        println!("| {when} | {resident:.1} | {most:.1} |");
+    }
 }
 
 /// Of the operator's process, in MiB.
 struct Memory {
+    when: &'static str,
     resident: f64,
+    /// Since the last measurement.
     most: f64,
 }
 
-/// Pods of the test cluster are processes of this machine.
-fn memory() -> Option<Memory> {
-    let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let operator = processes.map(|process| process.path()).find(|path| {
-        // The kernel keeps 15 characters of a name.
-        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "proofload-opera")
-    })?;
-    let status = std::fs::read_to_string(operator.join("status")).ok()?;
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
-    };
-    Some(Memory { resident: field("VmRSS:")?, most: field("VmHWM:")? })
+impl Memory {
+    /// Pods of the test cluster are processes of this machine.
+    fn now(when: &'static str) -> Option<Self> {
+        let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
+        let operator = processes.map(|process| process.path()).find(|path| {
+            // The kernel keeps 15 characters of a name.
+            std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "proofload-opera")
+        })?;
+        let status = std::fs::read_to_string(operator.join("status")).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
+        };
+        // 5 forgets the peak. Where that is not allowed, what is told is the most since the operator was started.
+        let _ = std::fs::write(operator.join("clear_refs"), "5");
+        Some(Self { when, resident: field("VmRSS:")?, most: field("VmHWM:")? })
+    }
 }
 
 /// The median, and the range where there is one.

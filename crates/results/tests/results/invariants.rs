@@ -150,14 +150,11 @@ fn live_figures_are_of_the_interval_and_of_those_who_are_left() {
     let mut set = SnapshotSet::new(&plan, 2);
     set.insert(at(0, 2, 100)).unwrap();
     set.insert(at(1, 2, 100)).unwrap();
-    let earlier = set.totals(&plan);
+    let earlier = live::Mark::of(&set);
     set.insert(at(0, 4, 300)).unwrap();
-    let mut later = set.totals(&plan);
-    let live = live::between(&earlier, &later);
+    let live = live::since(&earlier, &set, |_| false);
     assert_eq!((live.users, live.rps, live.p99.as_str(), live.errors.as_str()), (10, 100, "14ms", "0.5%"));
-    later.lose(1);
-    assert_eq!(live::between(&earlier, &later).users, 5);
-    let nothing = SnapshotSet::new(&plan, 2).totals(&plan);
-    let live = live::between(&nothing, &nothing);
+    assert_eq!(live::since(&earlier, &set, |runner| runner == 1).users, 5);
+    let live = live::since(&live::Mark::default(), &SnapshotSet::new(&plan, 2), |_| false);
     assert_eq!((live.users, live.rps, live.p99.as_str(), live.errors.as_str()), (0, 0, "-", "-"));
 }

@@ -199,9 +199,9 @@ fn story(simulation: &mut Simulation, on_lost: OnLost, stop_at: Option<Micros>) 
             Action::Stop { runners, reason } => format!("stop {runners:?}: {reason}"),
             Action::GiveUp { reason, .. } => format!("give up: {reason}"),
             Action::Finish(ending) => {
-                let lost = ending.lost.iter().map(|runner| format!(", lost {}: {}", runner.index, runner.reason));
+                let missing = ending.lost.iter().map(|runner| format!(", lost {}: {}", runner.index, runner.reason));
                 let stopped = ending.stopped.iter().map(|why| format!(", stopped: {why}"));
-                format!("finish{}{}", lost.collect::<String>(), stopped.collect::<String>())
+                format!("finish{}{}", missing.collect::<String>(), stopped.collect::<String>())
             }
         };
         if line != last {

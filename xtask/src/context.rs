@@ -17,7 +17,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the repository")?.to_owned();
+        // As cargo says now, not when this was built: clones that share a target directory share this binary too.
+        let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root = Path::new(&own).parent().context("xtask lies in the repository")?.to_owned();
         let home = home()?;
         let sh = Shell::new()?;
         sh.change_dir(&root);

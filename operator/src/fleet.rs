@@ -271,19 +271,9 @@ async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> 
 mod tests {
     use proofload_plan::Segment;
     use proofload_results::ScenarioProgress;
-    use serde_json::json;
 
     use super::*;
-
-    fn memory() -> RunMemory {
-        let spec = json!({
-            "target": {"baseUrl": "http://t"},
-            "scenarios": [{"name": "main", "users": {"stages": [{"to": 2, "hold": "10s"}]},
-                           "steps": [{"name": "get", "request": {"path": "/"}}]}],
-            "runners": {"count": 2},
-        });
-        RunMemory::new(proofload_plan::compile(&serde_json::from_value(spec).unwrap(), "shop/tale"))
-    }
+    use crate::memory::tests::memory;
 
     fn snapshot(run: &str, index: u32, count: u32, cells: usize) -> Snapshot {
         Snapshot {

@@ -88,14 +88,15 @@ impl Runs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proofload_plan::Segment;
     use proofload_results::{GeneratorRecord, RunnerState, Snapshot};
     use serde_json::json;
 
     use super::*;
 
-    fn memory() -> RunMemory {
+    /// Of a run of two runners with one cell.
+    pub(crate) fn memory() -> RunMemory {
         let spec = json!({
             "target": {"baseUrl": "http://t"},
             "scenarios": [{"name": "main", "users": {"stages": [{"to": 2, "hold": "10s"}]},

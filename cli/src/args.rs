@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use proofload_api::units::Rate;
 
 /// Load tests that end in a verdict. The same file runs here and in a cluster.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     New(NewArgs),
     /// Show a stored report.
     Report(ReportArgs),
+    /// Change the load of a test that is under way: of a run on this machine, or else of one in the cluster.
+    Scale(ScaleArgs),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -56,7 +59,11 @@ Examples:
   proofload run checkout.yaml --output json > report.json
   kubectl get loadtest checkout -o yaml | proofload run -
 
-Ctrl-C once ends the load and still reports; twice quits at once.
+A variable of spec.env without a value is taken from this process's environment, or else
+from the file NAME/KEY of its ConfigMap or Secret.
+
+Ctrl-C once ends the load, does the teardown and still reports; twice quits at once.
+While it runs: proofload scale checkout --to 200
 
 Exit codes:
     0  passed, or there are no criteria
@@ -74,6 +81,10 @@ pub(crate) struct RunArgs {
     /// Put the load here instead of on spec.target.baseUrl.
     #[arg(long, value_name = "URL")]
     pub(crate) target: Option<String>,
+    /// Where its data sets and files are: a key of a ConfigMap or Secret is DIR/NAME/KEY, or else DIR/KEY. Default: the
+    /// directory of the file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
     /// What to print at the end.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -86,11 +97,55 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  proofload validate tests/*.yaml")]
+#[command(after_help = "\
+Examples:
+  proofload validate tests/*.yaml
+  proofload validate checkout.yaml --files tests/data
+
+Data sets and files are checked too, where they are here; of a ConfigMap or Secret that is only in the cluster it is
+said that it was not checked.")]
 pub(crate) struct ValidateArgs {
     /// Files with exactly one LoadTest each, or - for standard input.
-    #[arg(required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) tests: Vec<PathBuf>,
+    /// Where their data sets and files are, as for run. Default: the directory of each file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) files: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("level").required(true)),
+    after_help = "\
+Examples:
+  proofload scale checkout --to 200                       so many users from now on
+  proofload scale checkout --rate 500/s                   so many iterations that begin
+  proofload scale checkout --scenario browse --to 50      of a test with several scenarios
+  kubectl proofload scale checkout -n shop --to 200
+
+The change holds until the scenario ends or is changed again, and is in the report."
+)]
+pub(crate) struct ScaleArgs {
+    /// The load test.
+    pub(crate) name: String,
+    /// So many users, over all runners, of a scenario with users.
+    #[arg(long, value_name = "USERS", group = "level", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(crate) to: Option<u32>,
+    /// So many iterations that begin, over all runners, of a scenario with arrivals: 500/s, 90/m, 10/h.
+    #[arg(long, value_name = "RATE", group = "level")]
+    pub(crate) rate: Option<Rate>,
+    /// Which scenario. Default: the only one.
+    #[arg(long)]
+    pub(crate) scenario: Option<String>,
+    /// Its namespace in the cluster. Default: that of the context. With it, runs on this machine are not looked at.
+    #[arg(long, short)]
+    pub(crate) namespace: Option<String>,
+    /// How to reach the cluster. Default: as kubectl does.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Which context of it.
+    #[arg(long)]
+    pub(crate) context: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

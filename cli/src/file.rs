@@ -25,6 +25,42 @@ pub(crate) struct Loaded {
     pub(crate) test: LoadTest,
     /// What it compiles to.
     pub(crate) compiled: Compiled,
+    /// Where everything in it is.
+    source: Source,
+}
+
+impl Loaded {
+    /// Problems that were found later: as those of the file itself, each with its line.
+    pub(crate) fn invalid(&self, problems: Vec<Problem>) -> Invalid {
+        self.source.invalid(problems)
+    }
+
+    /// The file's name as it is shown.
+    pub(crate) fn shown(&self) -> &str {
+        &self.source.shown
+    }
+}
+
+/// A document and its file, to say where a problem is.
+#[derive(Debug, Default)]
+struct Source {
+    shown: String,
+    lines: Lines,
+}
+
+impl Source {
+    fn invalid(&self, problems: Vec<Problem>) -> Invalid {
+        let line = |problem: &Problem| self.lines.find(&problem.path);
+        let mut problems: Vec<_> = problems.into_iter().map(|problem| (line(&problem), problem)).collect();
+        problems.sort();
+        problems.dedup();
+        let mut text = String::new();
+        for (line, problem) in problems {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}:{line}: {problem}", self.shown);
+        }
+        Invalid(text)
+    }
 }
 
 /// A file that is not a valid load test: each problem, as one line of text.
@@ -50,27 +86,16 @@ pub(crate) fn load(path: &Path, target: Option<&str>) -> anyhow::Result<Result<L
     if let (Some(url), Some(known)) = (target, value.pointer_mut("/spec/target")) {
         known["baseUrl"] = url.into();
     }
-    Ok(ready(&value).map_err(|problems| {
-        let lines = Lines::of(&text);
-        let line = |problem: &Problem| lines.get(index).map_or(0, |lines| lines.find(&problem.path));
-        let mut problems: Vec<_> = problems.into_iter().map(|problem| (line(&problem), problem)).collect();
-        problems.sort();
-        problems.dedup();
-        let mut text = String::new();
-        for (line, problem) in problems {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{shown}:{line}: {problem}");
-        }
-        Invalid(text)
-    }))
+    let lines = Lines::of(&text).into_iter().nth(index).unwrap_or_default();
+    Ok(ready(&value, Source { shown, lines }))
 }
 
-fn ready(value: &Value) -> Result<Loaded, Vec<Problem>> {
-    let test = admit(value).map_err(|problems| with_those_of_the_plan(problems, value))?;
+fn ready(value: &Value, source: Source) -> Result<Loaded, Invalid> {
+    let test = admit(value).map_err(|problems| source.invalid(with_those_of_the_plan(problems, value)))?;
     let generated = || test.metadata.generate_name.as_ref().map(|name| name.trim_end_matches('-').to_owned());
     let name = test.metadata.name.clone().or_else(generated).unwrap_or_else(|| "loadtest".to_owned());
-    let compiled = compile(&test.spec, &name)?;
-    Ok(Loaded { name, test, compiled })
+    let compiled = compile(&test.spec, &name).map_err(|problems| source.invalid(problems))?;
+    Ok(Loaded { name, test, compiled, source })
 }
 
 /// A file that is not admitted may have problems beyond the schema too: those that can be told are told at once.

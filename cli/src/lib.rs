@@ -10,7 +10,9 @@ mod file;
 mod new;
 mod report;
 mod run;
+mod scale;
 mod screen;
+mod shelf;
 mod signals;
 mod validate;
 mod yaml;
@@ -51,6 +53,7 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<Exit> {
         Command::Validate(args) => validate::validate(&args),
         Command::New(args) => new::new(&args),
         Command::Report(args) => report::report(&args),
+        Command::Scale(args) => scale::scale(&args),
         Command::Version => screen::print(&format!("proofload {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {
             let mut script = Vec::new();

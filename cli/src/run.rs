@@ -12,15 +12,20 @@ use anyhow::Context;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use proofload_api::Problem;
 use proofload_api::loadtest::RunnerCount;
+use proofload_engine::Materials;
+use proofload_plan::level_of;
 use proofload_results::{Input, Report};
 
 use crate::args::RunArgs;
 use crate::demo::DemoTarget;
 use crate::exit::Exit;
 use crate::file::{Loaded, load};
+use crate::scale::local::Socket;
+use crate::shelf::Directory;
 use crate::{screen, signals};
-use conduct::{Conducted, conduct};
+use conduct::{Conducted, Wishes, conduct};
 use fleet::LocalFleet;
 use progress::Progress;
 
@@ -39,9 +44,23 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         eprintln!("{}: spec.suspend: expected false, since it is to be run now, got true", args.file.display());
         return Ok(Exit::Invalid);
     }
+    let changes = loaded.test.spec.scale.iter().enumerate();
+    let problems: Vec<Problem> =
+        changes.filter_map(|(index, scale)| level_of(scale, index, &loaded.compiled.plan).err()).collect();
+    if !problems.is_empty() {
+        eprint!("{}", loaded.invalid(problems).0);
+        return Ok(Exit::Invalid);
+    }
+    let materials = match Materials::load(&loaded.compiled.plan, &Directory::of(&args.file, args.files.as_deref())) {
+        Ok(materials) => materials,
+        Err(problems) => {
+            eprint!("{}", loaded.invalid(problems).0);
+            return Ok(Exit::Invalid);
+        }
+    };
     // Before the load: to find out after it that the report cannot be written would be a pity.
     let output = args.report.as_deref().map(ReportFile::create).transpose()?;
-    let report = execute(&loaded, args.quiet)?;
+    let report = execute(&loaded, materials, args.quiet)?;
     if let Some(output) = output {
         output.write(&report.report)?;
     }
@@ -61,7 +80,7 @@ struct Executed {
     is_aborted: bool,
 }
 
-fn execute(loaded: &Loaded, is_quiet: bool) -> anyhow::Result<Executed> {
+fn execute(loaded: &Loaded, materials: Materials, is_quiet: bool) -> anyhow::Result<Executed> {
     let runners = match loaded.test.spec.runners.count {
         RunnerCount::Fixed(count) => count,
         // The cost model is for pods of one CPU; one process here uses all there are.
@@ -70,9 +89,13 @@ fn execute(loaded: &Loaded, is_quiet: bool) -> anyhow::Result<Executed> {
     let plan = &loaded.compiled.plan;
     let mut stop = signals::listen().context("listening for signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut fleet = LocalFleet::launch(plan, runners)?;
+    let mut fleet = LocalFleet::launch(plan, runners, materials)?;
     let mut progress = Progress::new(plan, is_quiet);
-    let conducted = runtime.block_on(conduct(&mut fleet, plan, &loaded.test.spec.runners, &mut stop, &mut progress));
+    let wishes = Wishes { stop: &mut stop, scale: loaded.test.spec.scale.clone() };
+    let conducted = runtime.block_on(async {
+        let socket = socket(&loaded.name, is_quiet).await;
+        conduct(&mut fleet, loaded, wishes, socket.as_ref(), &mut progress).await
+    });
     progress.finish();
     let Conducted { snapshots, circumstances, began } = conducted;
     let start = began.map(rfc3339).transpose()?;
@@ -89,6 +112,15 @@ fn execute(loaded: &Loaded, is_quiet: bool) -> anyhow::Result<Executed> {
     });
     let is_aborted = stop.borrow().is_some();
     Ok(Executed { report, is_aborted })
+}
+
+/// The socket for `proofload scale`. A run is worth having without it.
+async fn socket(name: &str, is_quiet: bool) -> Option<Socket> {
+    let opened = Socket::open(name).await;
+    if let (Err(error), false) = (&opened, is_quiet) {
+        eprintln!("note: proofload scale does not reach this run: {error:#}");
+    }
+    opened.ok()
 }
 
 fn rfc3339(began: std::time::SystemTime) -> anyhow::Result<String> {

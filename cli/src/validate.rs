@@ -1,19 +1,22 @@
 //! `proofload validate`.
 
 use proofload_api::Micros;
+use proofload_engine::Materials;
 
 use crate::args::ValidateArgs;
 use crate::exit::Exit;
-use crate::file::{Loaded, load, shown};
+use crate::file::{Invalid, Loaded, load};
 use crate::screen;
+use crate::shelf::Directory;
 
 /// Checks each file, says every problem to standard error and a line on each valid file to standard output.
 pub(crate) fn validate(args: &ValidateArgs) -> anyhow::Result<Exit> {
     let mut exit = Exit::Passed;
-    for path in &args.files {
-        match load(path, None)? {
+    for path in &args.tests {
+        let shelf = Directory::of(path, args.files.as_deref());
+        match load(path, None)?.and_then(|loaded| with_materials(loaded, &shelf)) {
             Ok(loaded) => {
-                screen::print(&format!("{}: valid: {}\n", shown(path), summary(&loaded)))?;
+                screen::print(&format!("{}: valid: {}\n", loaded.shown(), summary(&loaded)))?;
             }
             Err(invalid) => {
                 eprint!("{}", invalid.0);
@@ -24,6 +27,18 @@ pub(crate) fn validate(args: &ValidateArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// Checks what the requests are made of, as far as it is here, and says what is not.
+fn with_materials(loaded: Loaded, shelf: &Directory) -> Result<Loaded, Invalid> {
+    let (plan, notes) = shelf.without_what_is_elsewhere(&loaded.compiled.plan);
+    for note in notes {
+        eprintln!("{}: note: {note}", loaded.shown());
+    }
+    match Materials::load(&plan, shelf) {
+        Ok(_) => Ok(loaded),
+        Err(problems) => Err(loaded.invalid(problems)),
+    }
+}
+
 fn summary(loaded: &Loaded) -> String {
     let plan = &loaded.compiled.plan;
     let things = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
@@ -31,7 +46,7 @@ fn summary(loaded: &Loaded) -> String {
     let planned = Micros(plan.planned().0.next_multiple_of(1_000_000));
     format!(
         "{}, at most {} for {planned}, {}; in a cluster {} ({})",
-        things(plan.scenarios.len(), "scenario", "scenarios"),
+        things(plan.main().len(), "scenario", "scenarios"),
         things(plan.peak_users() as usize, "user", "users"),
         things(loaded.compiled.criteria.len(), "criterion", "criteria"),
         things(loaded.compiled.sizing.runners as usize, "runner", "runners"),

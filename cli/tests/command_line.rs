@@ -1,25 +1,17 @@
 //! The command line as a user or a CI job meets it: what it prints, and its exit codes.
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+mod common;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use common::{code, proofload, report, signal, text, wait_until};
 use proofload_target::TestTarget;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn proofload(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proofload"));
-    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// A load test of 2 users for so long, with some criteria and a count of runners.
 fn file(directory: &Path, hold: &str, criteria: &str, runners: &str) -> PathBuf {
@@ -39,27 +31,6 @@ fn run(hold: &str, criteria: &str, runners: &str, target: &str) -> Output {
     let directory = TempDir::new().unwrap();
     let file = file(directory.path(), hold, criteria, runners);
     proofload(&["run", file.to_str().unwrap(), "--target", target, "--output", "json"]).output().unwrap()
-}
-
-fn report(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no report: {}", text(&output.stderr)))
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-/// Waits for something that happens soon, or fails.
-fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_true() {
-        assert!(Instant::now() < deadline, "waited for {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 #[test]

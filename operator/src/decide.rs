@@ -1,14 +1,18 @@
 //! Decide: from the world to the next step. Pure: no client, no clock, nothing asynchronous.
 
+mod pace;
 #[cfg(test)]
 mod tests;
 
-use kube::ResourceExt;
-use proofload_api::{Micros, Phase, Problem, Verdict};
-use proofload_conductor::{Action, Conditions, Decision, Ending, RunnerView, decide as conduct};
-use proofload_plan::Compiled;
-use proofload_results::RunnerState;
+use std::sync::Arc;
 
+use kube::ResourceExt;
+use proofload_api::{LoadTest, Micros, Phase, Problem, Verdict};
+use proofload_conductor::{Action, Conditions, Decision, Ending, RunnerView, decide as conduct};
+use proofload_plan::{Compiled, Level, Plan, compile, level_of};
+use proofload_results::{RunnerState, SnapshotSet, StopNote};
+
+use crate::build::materials;
 use crate::observe::{JobSight, World};
 
 /// After how long a silent runner is lost: longer than a restart of the operator or a hiccup of the network.
@@ -17,8 +21,6 @@ const LOST_AFTER: Micros = Micros::from_secs(20);
 const FAREWELL: Micros = Micros::from_secs(15);
 /// The same where a runner was lost: it may still be at work.
 const SHORT_FAREWELL: Micros = Micros::from_secs(5);
-/// How often a run is looked at while its load is on.
-const WATCH: Micros = Micros::from_secs(1);
 /// How often while something is about to happen.
 const EAGER: Micros = Micros::from_millis(100);
 
@@ -106,6 +108,9 @@ fn is_at_work(runners: &[RunnerView]) -> bool {
 
 fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Option<Micros>) {
     let runners = &world.test.spec.runners;
+    let nothing = || Arc::new(SnapshotSet::new(&compiled.plan, compiled.sizing.runners));
+    let figures = world.figures.clone().unwrap_or_else(nothing);
+    let (scale, _) = scale(world, &compiled.plan);
     let conditions = Conditions {
         plan: &compiled.plan,
         begun: world.phase() >= Phase::Running,
@@ -113,33 +118,38 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
         start_deadline: runners.start_deadline,
         lost_after: LOST_AFTER,
         on_lost: runners.on_lost,
-        stop: world.test.spec.suspend.then(|| "spec.suspend was set to true".to_owned()),
+        stop: stop(world),
+        scale: &scale,
+        figures: &figures,
     };
     let decision = conduct(&world.runners, &conditions);
     match decision.action {
         Action::Finish(ending) => (Step::Conclude(Conclusion::Ended(ending)), None),
         Action::GiveUp { reason, wanted: true } => (Step::Conclude(Conclusion::Cancelled(reason)), None),
         Action::GiveUp { reason, wanted: false } => (Step::Conclude(Conclusion::Impossible(reason)), None),
-        Action::Wait | Action::Begin(_) | Action::Stop { .. } => {
-            let next = next_look(world, compiled, &decision);
+        Action::Wait | Action::Begin(_) | Action::Steer(_) | Action::Stop { .. } => {
+            let next = pace::next_look(world, compiled, &decision);
             (Step::Conduct(decision), Some(next))
         }
     }
 }
 
-/// Often while runners are awaited or the end is near, so that neither begin nor verdict comes late; less and less often
-/// once the end is overdue, since a target that hangs can keep it waiting for long.
-fn next_look(world: &World, compiled: &Compiled, decision: &Decision) -> Micros {
-    let elapsed = crate::report::elapsed(&world.runners);
-    match (&decision.action, elapsed) {
-        (Action::Wait, Some(elapsed)) => {
-            let planned = compiled.plan.planned();
-            let (left, overdue) = (planned.saturating_sub(elapsed), elapsed.saturating_sub(planned));
-            left.max(Micros(overdue.0 / 8)).max(EAGER).min(WATCH)
+/// Why the run is to end before its plan does, if it is.
+fn stop(world: &World) -> Option<StopNote> {
+    let suspended = StopNote { reason: "spec.suspend was set to true".to_owned(), aborted: None };
+    world.aborted.clone().or_else(|| world.test.spec.suspend.then_some(suspended))
+}
+
+/// What `spec.scale` asks for, and what of it makes no sense and is left out: a change must not end a run.
+pub(crate) fn scale(world: &World, plan: &Plan) -> (Vec<(usize, Level)>, Vec<Problem>) {
+    let (mut levels, mut problems) = (Vec::new(), Vec::new());
+    for (index, scale) in world.test.spec.scale.iter().enumerate() {
+        match level_of(scale, index, plan) {
+            Ok(level) => levels.push(level),
+            Err(problem) => problems.push(problem),
         }
-        (Action::Wait, None) if world.phase() >= Phase::Running => WATCH,
-        _ => EAGER,
     }
+    (levels, problems)
 }
 
 fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
@@ -159,7 +169,14 @@ fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
     }
 }
 
+/// What a test compiles to in a cluster, or everything that is wrong with it.
+pub(crate) fn compiled(test: &LoadTest) -> Result<Compiled, Vec<Problem>> {
+    let compiled = compile(&test.spec, &run_of(test))?;
+    let problems = materials::problems(&compiled.plan);
+    if problems.is_empty() { Ok(compiled) } else { Err(problems) }
+}
+
 /// `namespace/name`: what a run is called in plans, tokens and snapshots.
-pub(crate) fn run_of(test: &proofload_api::LoadTest) -> String {
+pub(crate) fn run_of(test: &LoadTest) -> String {
     format!("{}/{}", test.namespace().unwrap_or_default(), test.name_any())
 }

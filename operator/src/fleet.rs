@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use proofload_api::Micros;
-use proofload_conductor::control::{self, BeginRequest, ClockResponse};
-use proofload_conductor::{Begin, Fleet, RunnerView};
+use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest};
+use proofload_conductor::{Begin, Fleet, RunnerView, Steer};
+use proofload_plan::Compiled;
 use proofload_results::snapshot::{MAX_ERRORS, MAX_SNAPSHOT_BYTES};
-use proofload_results::{ForeignSnapshot, GeneratorRecord, RunnerState, Snapshot};
+use proofload_results::{ForeignSnapshot, RunnerState, Snapshot, StopNote};
 use tracing::{debug, warn};
 
 use crate::memory::{Contact, RunMemory};
@@ -34,6 +35,8 @@ pub(crate) struct RemoteFleet<'a> {
     pub(crate) pods: &'a [PodSight],
     /// Whether load was seen before: a runner that is not there then is missing, not late.
     pub(crate) begun: bool,
+    /// Whether runners are asked for their figures, too, which may be megabytes.
+    pub(crate) figures: bool,
     /// Zero of our clock.
     pub(crate) epoch: Instant,
 }
@@ -77,8 +80,8 @@ impl RemoteFleet<'_> {
         bounded(request.send().await?).await
     }
 
-    async fn fetch(&self, index: u32) -> Answer {
-        let url = self.url(index, control::SNAPSHOT)?;
+    async fn fetch(&self, index: u32, figures: bool) -> Answer {
+        let url = self.url(index, if figures { control::SNAPSHOT } else { control::SNAPSHOT_WITHOUT_FIGURES })?;
         let sent = Instant::now();
         let response = self.http.get(url).bearer_auth(&self.token).timeout(PATIENCE).send().await?;
         // The head arrives when the snapshot is made: the body's length must not count as distance.
@@ -97,56 +100,54 @@ impl RemoteFleet<'_> {
         }
     }
 
-    fn note_snapshot(&mut self, index: u32, snapshot: Snapshot) -> Result<(), CallError> {
+    fn note_snapshot(&mut self, index: u32, snapshot: Snapshot, figures: bool) -> Result<(), CallError> {
         if snapshot.segment.index != index {
             return Err(CallError::AnotherRunner { expected: index, came: snapshot.segment.index });
         }
         check_bounds(&snapshot)?;
-        if let Some(snapshots) = &mut self.memory.snapshots {
-            snapshots.insert(snapshot)?;
+        if let (Ok(compiled), false) = (self.memory.compiled.as_ref(), figures) {
+            check_shape(&snapshot, compiled)?;
         }
-        Ok(())
+        Ok(self.memory.note(index, snapshot, figures)?)
     }
 
     /// An answer that is of no use counts as none: a runner that gives no other is lost in the end.
-    fn note_answer(&mut self, index: u32, answer: Answer) -> Result<(), CallError> {
+    fn note_answer(&mut self, index: u32, answer: Answer, figures: bool) -> Result<(), CallError> {
         let (snapshot, sent, round_trip) = answer?;
         let clock = snapshot.clock;
-        self.note_snapshot(index, snapshot)
+        // Of a runner that has ended its last figures are awaited: one that never gives them is lost in the end.
+        let is_whole = figures || !matches!(snapshot.state, RunnerState::Ended(_));
+        self.note_snapshot(index, snapshot, figures)
             .inspect_err(|error| warn!(index, "a runner's answer is no use: {error}"))?;
         self.note_clock(index, clock, sent, round_trip);
         let contact = &mut self.memory.contacts[index as usize];
-        (contact.last, contact.answered) = (Some(Instant::now()), true);
+        if is_whole {
+            contact.last = Some(Instant::now());
+        }
+        contact.answered = true;
         Ok(())
     }
 
     fn latest(&self, index: u32) -> Option<&Snapshot> {
-        self.memory.snapshots.as_ref()?.get(index)
+        self.memory.latest.get(index as usize)?.as_ref()
     }
 
-    /// What a decision needs of a runner's latest snapshot: all but its figures, which may be megabytes, are asked for
-    /// every second, and stay where they are.
+    /// What a decision needs of a runner's latest snapshot: the figures stay where they are.
     fn present(&self, index: u32) -> Option<RunnerView> {
-        let Snapshot { run, segment, sequence, state, clock, began, scenarios, .. } = self.latest(index)?;
-        let snapshot = Snapshot {
-            run: run.clone(),
-            segment: *segment,
-            sequence: *sequence,
-            state: *state,
-            clock: *clock,
-            began: *began,
-            scenarios: scenarios.clone(),
-            cells: Vec::new(),
-            timeline: Vec::new(),
-            errors: Vec::new(),
-            generator: GeneratorRecord::default(),
-        };
-        Some(RunnerView::Present { snapshot: Box::new(snapshot), began_at: self.memory.began_at(index) })
+        let snapshot = Box::new(self.latest(index)?.clone());
+        Some(RunnerView::Present { snapshot, began_at: self.memory.began_at(index) })
+    }
+
+    /// Asks some runners, each answer by itself.
+    async fn ask(&mut self, runners: &[u32], figures: bool) -> Vec<Result<(), CallError>> {
+        let fleet = &*self;
+        let answers = join_all(runners.iter().map(|index| fleet.fetch(*index, figures))).await;
+        runners.iter().zip(answers).map(|(index, answer)| self.note_answer(*index, answer, figures)).collect()
     }
 
     /// What is known without asking; none if asking is worth it.
     fn known(&self, index: u32) -> Option<RunnerView> {
-        if self.latest(index).is_some_and(|snapshot| matches!(snapshot.state, RunnerState::Ended(_))) {
+        if self.memory.has_last_figures(index) {
             return self.present(index);
         }
         let pod = &self.pods[index as usize];
@@ -187,13 +188,22 @@ impl Fleet for RemoteFleet<'_> {
     async fn observe(&mut self) -> Vec<RunnerView> {
         let mut views: Vec<Option<RunnerView>> = (0..self.pods.len() as u32).map(|i| self.known(i)).collect();
         let unknown: Vec<u32> = (0..).zip(&views).filter(|(_, view)| view.is_none()).map(|(index, _)| index).collect();
-        let fleet = &*self;
-        let answers = join_all(unknown.iter().map(|index| fleet.fetch(*index))).await;
-        for (index, answer) in unknown.into_iter().zip(answers) {
-            views[index as usize] = match self.note_answer(index, answer) {
-                Ok(()) => self.present(index),
-                Err(error) => Some(self.unanswered(index, &error)),
+        let answers = self.ask(&unknown, self.figures).await;
+        for (index, answer) in unknown.iter().zip(answers) {
+            views[*index as usize] = match answer {
+                Ok(()) => self.present(*index),
+                Err(error) => Some(self.unanswered(*index, &error)),
             };
+        }
+        // The figures of a runner that has ended are fetched before anyone hears that it has.
+        let has_ended = |index: &u32| {
+            let state = self.latest(*index).map(|snapshot| snapshot.state);
+            matches!(state, Some(RunnerState::Ended(_))) && !self.memory.has_last_figures(*index)
+        };
+        let ended: Vec<u32> = unknown.into_iter().filter(has_ended).collect();
+        let answers = self.ask(&ended, true).await;
+        for (index, error) in ended.iter().zip(answers).filter_map(|(index, answer)| Some((index, answer.err()?))) {
+            views[*index as usize] = Some(self.unanswered(*index, &error));
         }
         views.into_iter().map(|view| view.unwrap_or(RunnerView::Pending { reason: None })).collect()
     }
@@ -209,7 +219,11 @@ impl Fleet for RemoteFleet<'_> {
             let way = fleet.memory.contacts[*index as usize].clock.map_or(Duration::ZERO, |(trip, _)| trip / 2);
             let body = || {
                 let within = at.saturating_duration_since(Instant::now()).saturating_sub(way);
-                let request = BeginRequest { scenarios: begin.scenarios.clone(), in_micros: Micros::from(within).0 };
+                let request = BeginRequest {
+                    scenarios: begin.scenarios.clone(),
+                    in_micros: Micros::from(within).0,
+                    variables: begin.variables.clone(),
+                };
                 serde_json::to_vec(&request).ok()
             };
             (*index, sent, fleet.post(*index, control::BEGIN, body).await, sent.elapsed())
@@ -223,9 +237,22 @@ impl Fleet for RemoteFleet<'_> {
         }
     }
 
-    async fn stop(&mut self, runners: &[u32]) {
+    async fn steer(&mut self, steer: &Steer) {
         let fleet = &*self;
-        let answers = join_all(runners.iter().map(|index| fleet.post(*index, control::STOP, || None))).await;
+        let request = LevelRequest { scenario: steer.scenario, levels: steer.levels.clone() };
+        let body = || serde_json::to_vec(&request).ok();
+        let answers = join_all(steer.runners.iter().map(|index| fleet.post(*index, control::LEVEL, body))).await;
+        for (index, error) in
+            steer.runners.iter().zip(answers).filter_map(|(index, answer)| Some((index, answer.err()?)))
+        {
+            warn!(index, "a runner was not reached to change its load: {error}");
+        }
+    }
+
+    async fn stop(&mut self, runners: &[u32], note: &StopNote) {
+        let fleet = &*self;
+        let body = || serde_json::to_vec(note).ok();
+        let answers = join_all(runners.iter().map(|index| fleet.post(*index, control::STOP, body))).await;
         for (index, error) in runners.iter().zip(answers).filter_map(|(index, answer)| Some((index, answer.err()?))) {
             warn!(index, "a runner was not reached to stop: {error}");
         }
@@ -245,6 +272,23 @@ fn check_bounds(snapshot: &Snapshot) -> Result<(), CallError> {
         Some((what, expected, came)) => Err(CallError::Excessive { what, expected, came }),
         None => Ok(()),
     }
+}
+
+/// What a set of snapshots checks of those that come with figures.
+fn check_shape(snapshot: &Snapshot, compiled: &Compiled) -> Result<(), CallError> {
+    let (plan, runners, segment) = (&compiled.plan, compiled.sizing.runners, snapshot.segment);
+    if snapshot.run != plan.run {
+        return Err(ForeignSnapshot::Run { expected: plan.run.clone(), came: snapshot.run.clone() }.into());
+    }
+    if segment.count != runners {
+        let (index, count) = (segment.index, segment.count);
+        return Err(ForeignSnapshot::Segment { expected: runners, index, count }.into());
+    }
+    let (expected, came) = (plan.scenarios.len(), snapshot.scenarios.len());
+    if came != expected && (came != 0 || snapshot.began.is_some()) {
+        return Err(ForeignSnapshot::Shape { what: "scenarios", expected, came }.into());
+    }
+    Ok(())
 }
 
 /// The body of a successful answer, if it is not larger than a snapshot may be.
@@ -270,7 +314,7 @@ async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, CallError> 
 #[cfg(test)]
 mod tests {
     use proofload_plan::Segment;
-    use proofload_results::ScenarioProgress;
+    use proofload_results::{GeneratorRecord, ScenarioProgress};
 
     use super::*;
     use crate::memory::tests::memory;
@@ -288,12 +332,35 @@ mod tests {
             timeline: Vec::new(),
             errors: Vec::new(),
             generator: GeneratorRecord { threads: 7, ..GeneratorRecord::default() },
+            variables: Vec::new(),
+            stop: None,
         }
     }
 
-    fn answer(fleet: &mut RemoteFleet<'_>, snapshot: Snapshot) -> Result<(), String> {
+    #[test]
+    fn a_runner_that_has_ended_and_gives_no_last_figures_is_silent_for_longer_and_longer() {
+        let (http, mut memory) = (reqwest::Client::new(), memory());
+        let pods = vec![PodSight::default(); 2];
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(30)).unwrap();
+        let epoch = crate::observe::epoch();
+        let (token, memory) = (String::new(), &mut memory);
+        let mut fleet = RemoteFleet { http: &http, token, memory, pods: &pods, begun: true, figures: false, epoch };
+        let ended = RunnerState::Ended(proofload_results::EndCause::Completed);
+        let lasting = |fleet: &mut RemoteFleet<'_>, state| {
+            fleet.memory.contacts[0].last = Some(long_ago);
+            answer(fleet, Snapshot { state, ..snapshot("shop/tale", 0, 2, 0) }, false).unwrap();
+            match fleet.unanswered(0, &CallError::TooLarge) {
+                RunnerView::Silent { lasting } => lasting.0 / 1_000_000,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(lasting(&mut fleet, RunnerState::Running), 0);
+        assert!(lasting(&mut fleet, ended) >= 30);
+    }
+
+    fn answer(fleet: &mut RemoteFleet<'_>, snapshot: Snapshot, figures: bool) -> Result<(), String> {
         let answer = Ok((snapshot, Instant::now(), Duration::from_millis(1)));
-        fleet.note_answer(0, answer).map_err(|error| error.to_string())
+        fleet.note_answer(0, answer, figures).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -301,8 +368,15 @@ mod tests {
         let (http, mut memory) = (reqwest::Client::new(), memory());
         let pods = vec![PodSight::default(); 2];
         let epoch = crate::observe::epoch();
-        let mut fleet =
-            RemoteFleet { http: &http, token: String::new(), memory: &mut memory, pods: &pods, begun: true, epoch };
+        let mut fleet = RemoteFleet {
+            http: &http,
+            token: String::new(),
+            memory: &mut memory,
+            pods: &pods,
+            begun: true,
+            figures: true,
+            epoch,
+        };
         let mut endless = snapshot("shop/tale", 0, 2, 1);
         endless.timeline = vec![proofload_results::EncodedBucket::default(); MAX_BUCKETS + 1];
         let foreign = [
@@ -312,17 +386,28 @@ mod tests {
             (snapshot("shop/tale", 0, 3, 1), "one of 2 runners"),
             (snapshot("shop/tale", 0, 2, 5), "with 1 cells, got 5"),
         ];
-        for (snapshot, why) in foreign {
-            let error = answer(&mut fleet, snapshot).unwrap_err();
+        let with_figures = foreign.map(|(snapshot, why)| (snapshot, why, true));
+        let without = [
+            (snapshot("shop/tale", 1, 2, 0), "runner 0, got one of runner 1", false),
+            (snapshot("shop/another", 0, 2, 0), "of run \"shop/tale\"", false),
+            (snapshot("shop/tale", 0, 3, 0), "one of 2 runners", false),
+            (Snapshot { scenarios: Vec::new(), ..snapshot("shop/tale", 0, 2, 0) }, "with 1 scenarios, got 0", false),
+        ];
+        for (snapshot, why, figures) in with_figures.into_iter().chain(without) {
+            let error = answer(&mut fleet, snapshot, figures).unwrap_err();
             assert!(error.contains(why), "{error}");
             assert!(matches!(fleet.unanswered(0, &CallError::NoAddress), RunnerView::Silent { .. }));
             assert_eq!((fleet.present(0), fleet.memory.contacts[0].answered), (None, false));
         }
-        answer(&mut fleet, snapshot("shop/tale", 0, 2, 1)).unwrap();
+        answer(&mut fleet, snapshot("shop/tale", 0, 2, 1), true).unwrap();
         assert!(fleet.memory.contacts[0].answered);
         // The figures stay in memory: a decision needs none of them.
         let Some(RunnerView::Present { snapshot: seen, .. }) = fleet.present(0) else { panic!("it answered") };
         assert_eq!((seen.state, seen.began, seen.cells.len()), (RunnerState::Running, Some(1), 0));
-        assert_eq!(fleet.latest(0).unwrap().cells.len(), 1);
+        let figures = |fleet: &RemoteFleet<'_>| fleet.memory.snapshots.as_ref().unwrap().get(0).cloned().unwrap();
+        assert_eq!(figures(&fleet).cells.len(), 1);
+        // And an answer without any takes none away.
+        answer(&mut fleet, Snapshot { sequence: 2, ..snapshot("shop/tale", 0, 2, 0) }, false).unwrap();
+        assert_eq!((fleet.latest(0).unwrap().sequence, figures(&fleet).cells.len()), (2, 1));
     }
 }

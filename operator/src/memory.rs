@@ -6,13 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use proofload_api::{Micros, Problem};
-use proofload_plan::Compiled;
-use proofload_results::SnapshotSet;
+use proofload_plan::{Compiled, Load, Role};
 use proofload_results::live::Mark;
+use proofload_results::{
+    ForeignSnapshot, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot, SnapshotSet, StopNote, Windows,
+};
 use tokio::sync::OwnedMutexGuard;
 
 /// A run that nobody looked at for so long is deleted, and forgotten.
 const FORGET_AFTER: Duration = Duration::from_mins(15);
+
+/// Between two writes of progress, and between two looks that bring figures where nothing else wants them. A runner that
+/// is killed takes what it measured since with it.
+const LIVE_EVERY: Duration = Duration::from_secs(10);
 
 type Shared = Arc<tokio::sync::Mutex<Option<RunMemory>>>;
 
@@ -24,8 +30,14 @@ pub(crate) struct Runs(Mutex<HashMap<String, (Instant, Shared)>>);
 pub(crate) struct RunMemory {
     /// What its spec, which never changes, compiles to.
     pub(crate) compiled: Arc<Result<Compiled, Vec<Problem>>>,
-    /// The latest snapshot of each runner; none for a spec that does not compile.
-    pub(crate) snapshots: Option<SnapshotSet>,
+    /// The latest snapshot of each runner that came with its figures; none for a spec that does not compile.
+    pub(crate) snapshots: Option<Arc<SnapshotSet>>,
+    /// The latest that each runner said, without its figures.
+    pub(crate) latest: Vec<Option<Snapshot>>,
+    /// The windows of criteria that end the run. An operator that was restarted fills them anew.
+    pub(crate) windows: Windows,
+    /// What one of them said: from then on the run is to end.
+    pub(crate) aborted: Option<StopNote>,
     /// What is known of each runner.
     pub(crate) contacts: Vec<Contact>,
     /// What the last progress report left for the next one, and when it was written.
@@ -44,17 +56,79 @@ pub(crate) struct Contact {
 }
 
 impl RunMemory {
+    /// What is remembered of a run that nothing is known of yet.
     pub(crate) fn new(compiled: Result<Compiled, Vec<Problem>>) -> Self {
-        let snapshots = compiled.as_ref().ok().map(|c| SnapshotSet::new(&c.plan, c.sizing.runners));
-        let count = compiled.as_ref().map_or(0, |c| c.sizing.runners as usize);
-        let contacts = vec![Contact::default(); count];
-        Self { compiled: Arc::new(compiled), snapshots, contacts, last_live: None }
+        let known = compiled.as_ref().ok();
+        let count = known.map_or(0, |c| c.sizing.runners as usize);
+        Self {
+            snapshots: known.map(|c| Arc::new(SnapshotSet::new(&c.plan, c.sizing.runners))),
+            latest: vec![None; count],
+            windows: known.map(|c| Windows::new(&c.criteria)).unwrap_or_default(),
+            aborted: None,
+            contacts: vec![Contact::default(); count],
+            last_live: None,
+            compiled: Arc::new(compiled),
+        }
+    }
+
+    /// Takes in what a runner said; its figures, where it came with them.
+    pub(crate) fn note(&mut self, index: u32, snapshot: Snapshot, has_figures: bool) -> Result<(), ForeignSnapshot> {
+        let Some(known) = self.latest.get_mut(index as usize) else { return Ok(()) };
+        let light = without_figures(&snapshot);
+        if let Some(snapshots) = self.snapshots.as_mut().filter(|_| has_figures) {
+            Arc::make_mut(snapshots).insert(snapshot)?;
+        }
+        if known.as_ref().is_none_or(|known| known.sequence < light.sequence) {
+            *known = Some(light);
+        }
+        Ok(())
+    }
+
+    /// Whether the last figures of a runner that has ended are here.
+    pub(crate) fn has_last_figures(&self, index: u32) -> bool {
+        let ended = |snapshot: &Snapshot| matches!(snapshot.state, RunnerState::Ended(_));
+        self.snapshots.as_ref().and_then(|snapshots| snapshots.get(index)).is_some_and(ended)
+    }
+
+    /// Whether it is time to write progress into status.
+    pub(crate) fn live_is_due(&self) -> bool {
+        self.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY)
+    }
+
+    /// Whether this look at the runners is to bring their figures: now and then for the status, and at each look where
+    /// what happens next depends on them.
+    pub(crate) fn wants_figures(&self) -> bool {
+        let judges = !self.windows.is_empty() && self.aborted.is_none();
+        self.live_is_due() || judges || self.depends_on_figures()
+    }
+
+    /// Whether a setup is to be judged, or a step of a search is under way on some runner.
+    fn depends_on_figures(&self) -> bool {
+        let Ok(compiled) = self.compiled.as_ref() else { return false };
+        let plan = &compiled.plan;
+        let under_way = |snapshot: &Snapshot| {
+            let both = || plan.main().iter().zip(&snapshot.scenarios);
+            let is_at_work = |progress: &ScenarioProgress| progress.began.is_some() && progress.ended.is_none();
+            let searches = both().any(|(main, progress)| matches!(main.load, Load::Search(_)) && is_at_work(progress));
+            let is_before_main = both().all(|(_, progress)| progress.began.is_none());
+            searches || (is_before_main && plan.index_of(Role::Setup).is_some())
+        };
+        self.latest.iter().flatten().any(under_way)
+    }
+
+    /// Judges the windows of criteria that end the run, by the figures that there are.
+    pub(crate) fn look(&mut self) {
+        let (Ok(compiled), Some(snapshots)) = (self.compiled.as_ref(), &self.snapshots) else { return };
+        let note = self.windows.look(&compiled.plan, &compiled.criteria, snapshots);
+        if self.aborted.is_none() {
+            self.aborted = note;
+        }
     }
 
     /// When each runner began, by our clock, as far as known.
     pub(crate) fn began_at(&self, index: u32) -> Option<Micros> {
         let (_, ahead) = self.contacts.get(index as usize)?.clock?;
-        let began = self.snapshots.as_ref()?.get(index)?.began?;
+        let began = self.latest.get(index as usize)?.as_ref()?.began?;
         // Both come from the runner, which may say anything.
         u64::try_from(i64::try_from(began).ok()?.checked_sub(ahead)?).ok().map(Micros)
     }
@@ -64,6 +138,26 @@ impl RunMemory {
         let begins: Vec<u64> =
             (0..self.contacts.len() as u32).filter_map(|i| self.began_at(i)).map(|at| at.0).collect();
         Micros(begins.iter().max().copied().unwrap_or(0) - begins.iter().min().copied().unwrap_or(0))
+    }
+}
+
+/// All but the figures, which may be megabytes.
+fn without_figures(snapshot: &Snapshot) -> Snapshot {
+    let Snapshot { run, segment, sequence, state, clock, began, scenarios, variables, stop, .. } = snapshot;
+    Snapshot {
+        run: run.clone(),
+        segment: *segment,
+        sequence: *sequence,
+        state: *state,
+        clock: *clock,
+        began: *began,
+        scenarios: scenarios.clone(),
+        cells: Vec::new(),
+        timeline: Vec::new(),
+        errors: Vec::new(),
+        generator: GeneratorRecord::default(),
+        variables: variables.clone(),
+        stop: stop.clone(),
     }
 }
 
@@ -90,7 +184,6 @@ impl Runs {
 #[cfg(test)]
 pub(crate) mod tests {
     use proofload_plan::Segment;
-    use proofload_results::{GeneratorRecord, RunnerState, Snapshot};
     use serde_json::json;
 
     use super::*;
@@ -114,11 +207,13 @@ pub(crate) mod tests {
             state: RunnerState::Running,
             clock: began,
             began: Some(began),
-            scenarios: vec![proofload_results::ScenarioProgress::default()],
+            scenarios: vec![ScenarioProgress::default()],
             cells: vec![proofload_results::Cell::default().encode()],
             timeline: Vec::new(),
             errors: Vec::new(),
             generator: GeneratorRecord::default(),
+            variables: Vec::new(),
+            stop: None,
         }
     }
 
@@ -126,7 +221,7 @@ pub(crate) mod tests {
     fn skew_is_between_begins_on_one_clock_whatever_the_runners_clocks_show() {
         let mut memory = memory();
         for (index, began, ahead) in [(0, 5_000_000, 4_000_000), (1, 1_000_700, 400)] {
-            memory.snapshots.as_mut().unwrap().insert(begun(index, began)).unwrap();
+            memory.note(index, begun(index, began), true).unwrap();
             memory.contacts[index as usize].clock = Some((Duration::from_millis(1), ahead));
         }
         assert_eq!(memory.skew(), Micros(300));
@@ -136,8 +231,7 @@ pub(crate) mod tests {
     fn a_clock_that_makes_no_sense_is_no_begin() {
         let mut memory = memory();
         for (began, ahead) in [(u64::MAX, 0), (i64::MAX as u64, -1), (0, 1), (0, i64::MAX)] {
-            memory.snapshots = Some(SnapshotSet::new(&memory.compiled.as_ref().as_ref().unwrap().plan, 2));
-            memory.snapshots.as_mut().unwrap().insert(begun(0, began)).unwrap();
+            memory.latest = vec![Some(begun(0, began)), None];
             memory.contacts[0].clock = Some((Duration::ZERO, ahead));
             assert_eq!(memory.began_at(0), None);
         }

@@ -12,6 +12,7 @@ use kube::{Api, ResourceExt};
 use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem};
 use proofload_conductor::{Fleet, RunnerView};
 use proofload_plan::Compiled;
+use proofload_results::{Snapshot, SnapshotSet, StopNote};
 
 use crate::build::job::CONTROL_PORT;
 use crate::build::{RUN_LABEL, run_name};
@@ -33,6 +34,10 @@ pub(crate) struct World {
     pub(crate) job: JobSight,
     /// Its runners, in the order of their segments.
     pub(crate) runners: Vec<RunnerView>,
+    /// The latest figures of its runners; none for a spec that does not compile.
+    pub(crate) figures: Option<Arc<SnapshotSet>>,
+    /// What a criterion's window said that ends the run.
+    pub(crate) aborted: Option<StopNote>,
 }
 
 /// A run's Job.
@@ -67,6 +72,14 @@ impl World {
 
     pub(crate) fn phase(&self) -> Phase {
         self.test.status.as_ref().and_then(|status| status.phase).unwrap_or(Phase::Pending)
+    }
+
+    /// What the runners that answer say.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Snapshot> {
+        self.runners.iter().filter_map(|view| match view {
+            RunnerView::Present { snapshot, .. } => Some(&**snapshot),
+            _ => None,
+        })
     }
 
     /// What the API server refused to admit of this run, and for how long it has.
@@ -106,11 +119,18 @@ pub(crate) async fn observe(
     let runners = if finished || (job.is_none() && phase == Phase::Pending) {
         vec![RunnerView::Pending { reason: None }; count]
     } else {
-        let epoch = epoch();
-        RemoteFleet { http: &context.http, token, memory, pods: &pods, begun, epoch }.observe().await
+        let (epoch, figures) = (epoch(), memory.wants_figures());
+        let mut fleet =
+            RemoteFleet { http: &context.http, token, memory: &mut *memory, pods: &pods, begun, figures, epoch };
+        let views = fleet.observe().await;
+        if figures {
+            memory.look();
+        }
+        views
     };
     let job = job.map_or(JobSight::Absent, |job| sight(&job, now));
-    Ok((World { test, now, compiled, job, runners }, pods))
+    let (figures, aborted) = (memory.snapshots.clone(), memory.aborted.clone());
+    Ok((World { test, now, compiled, job, runners, figures, aborted }, pods))
 }
 
 /// Zero of this process's clock, for comparing runners' clocks with it.
@@ -207,12 +227,27 @@ fn pod_sight(pod: &Pod) -> PodSight {
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     let waiting = unscheduled
         .map(|condition| format!("not scheduled: {}", condition.message.clone().unwrap_or_default()))
-        .or_else(|| container.and_then(waiting));
+        .or_else(|| Some(format!("{}{}", container.and_then(waiting)?, awaited(pod))));
     let address = status
         .pod_ip
         .as_ref()
         .map(|ip| if ip.contains(':') { format!("[{ip}]:{CONTROL_PORT}") } else { format!("{ip}:{CONTROL_PORT}") });
     PodSight { address, waiting, ended: None }
+}
+
+/// The `ConfigMap`s and `Secret`s without which a pod's container is not made, beside the plan. That one of them is
+/// missing only events of the pod tell.
+fn awaited(pod: &Pod) -> String {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let sources = volumes.filter_map(|volume| volume.projected.as_ref()?.sources.as_ref()).flatten().skip(1);
+    let named = sources.filter_map(|source| {
+        let map = source.config_map.as_ref().map(|map| format!("ConfigMap {}", map.name));
+        map.or_else(|| source.secret.as_ref().map(|secret| format!("Secret {}", secret.name)))
+    });
+    let mut named: Vec<String> = named.collect();
+    named.sort();
+    named.dedup();
+    if named.is_empty() { String::new() } else { format!(" (it needs {})", named.join(", ")) }
 }
 
 fn waiting(container: &ContainerStatus) -> Option<String> {
@@ -227,8 +262,24 @@ fn waiting(container: &ContainerStatus) -> Option<String> {
 fn termination(container: &ContainerStatus) -> Option<String> {
     let ended = container.state.as_ref()?.terminated.as_ref()?;
     let reason = ended.reason.clone().unwrap_or_else(|| "ended".to_owned());
-    let message = ended.message.as_ref().map(|message| format!(": {}", message.chars().take(300).collect::<String>()));
-    Some(format!("{reason}, exit code {}{}", ended.exit_code, message.unwrap_or_default()))
+    match ended.message.as_deref().map(last_words).filter(|words| !words.is_empty()) {
+        // A runner that could say what is wrong ended by itself.
+        Some(words) if reason == "Error" => Some(words),
+        Some(words) => Some(format!("{reason}, exit code {}: {words}", ended.exit_code)),
+        None => Some(format!("{reason}, exit code {}", ended.exit_code)),
+    }
+}
+
+/// What a runner said last, in one line: a problem was on each.
+fn last_words(message: &str) -> String {
+    /// The longest that is of use in a status, in characters.
+    const MOST: usize = 600;
+    let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let words = lines.join("; ");
+    if words.chars().count() <= MOST {
+        return words;
+    }
+    words.chars().take(MOST).chain("...".chars()).collect()
 }
 
 #[cfg(test)]
@@ -309,6 +360,16 @@ mod tests {
             "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
         }]});
+        let mut wrong = pod(1);
+        wrong["status"] = json!({"phase": "Failed", "containerStatuses": [{
+            "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 1, "reason": "Error", "message": "spec.data.a: no\nspec.data.b: no\n"}},
+        }]});
+        let said = seen(std::slice::from_ref(&wrong), &a_job())[1].ended.clone().unwrap();
+        assert_eq!(said, "spec.data.a: no; spec.data.b: no");
+        wrong["status"]["containerStatuses"][0]["state"]["terminated"]["message"] = json!("ß".repeat(4_000));
+        let said = seen(&[wrong], &a_job())[1].ended.clone().unwrap();
+        assert!(said.len() < 2_000 && said.ends_with("..."), "{said}");
         let mut job = a_job();
         job["status"] = json!({"failedIndexes": "0-1"});
         let why = |pods: &[Value], job: &Value| {
@@ -330,9 +391,16 @@ mod tests {
             "name": "runner", "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}},
         }]});
-        let waiting: Vec<_> =
-            seen(&[homeless, imageless], &a_job()).into_iter().map(|sight| sight.waiting.unwrap()).collect();
-        assert_eq!(waiting, ["not scheduled: 0/3 nodes are available", "ImagePullBackOff: no such image"]);
+        let waiting = |pods: &[Value]| -> Vec<String> {
+            seen(pods, &a_job()).into_iter().map(|sight| sight.waiting.unwrap()).collect()
+        };
+        let told = waiting(&[homeless.clone(), imageless.clone()]);
+        assert_eq!(told, ["not scheduled: 0/3 nodes are available", "ImagePullBackOff: no such image"]);
+        imageless["status"]["containerStatuses"][0]["state"]["waiting"] = json!({"reason": "ContainerCreating"});
+        imageless["spec"] = json!({"containers": [], "volumes": [{"name": "plan", "projected": {"sources": [
+            {"configMap": {"name": "tale-1f0c9"}}, {"secret": {"name": "logins"}}, {"configMap": {"name": "shop"}}]}}]});
+        let told = waiting(&[homeless, imageless]);
+        assert_eq!(told[1], "ContainerCreating (it needs ConfigMap shop, Secret logins)");
     }
 
     #[test]

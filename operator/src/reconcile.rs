@@ -7,14 +7,13 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use proofload_api::LoadTest;
 use proofload_conductor::{Action as Conducted, Ending, Fleet};
-use proofload_plan::compile;
 use proofload_results::report::Input;
 use proofload_results::{Circumstances, Report, SnapshotSet};
 use tracing::{debug, warn};
 
 use crate::apply::{self, Applied, ApplyError};
 use crate::context::Context;
-use crate::decide::{Conclusion, Step, decide, run_of};
+use crate::decide::{Conclusion, Step, compiled, decide, run_of};
 use crate::fleet::RemoteFleet;
 use crate::memory::RunMemory;
 use crate::observe::{ObserveError, PodSight, World, epoch, observe};
@@ -69,7 +68,7 @@ fn is_conflict(error: &PassError) -> bool {
 async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Action, PassError> {
     let uid = test.uid().unwrap_or_default();
     let mut guard = context.runs.enter(&uid).await;
-    let memory = guard.get_or_insert_with(|| RunMemory::new(compile(&test.spec, &run_of(&test))));
+    let memory = guard.get_or_insert_with(|| RunMemory::new(compiled(&test)));
     let token = context.signer.token(&run_of(&test)).map_err(PassError::Token)?;
     let (world, pods) = observe(context, test, memory, token.clone()).await?;
     let (step, next) = decide(&world);
@@ -97,7 +96,7 @@ async fn apply(
     let test = &world.test;
     let begun = elapsed(&world.runners).is_some();
     let compiled = Arc::clone(&world.compiled);
-    let mut fleet = RemoteFleet { http: &context.http, token, memory, pods, begun, epoch: epoch() };
+    let mut fleet = RemoteFleet { http: &context.http, token, memory, pods, begun, figures: false, epoch: epoch() };
     match (step, compiled.as_ref()) {
         (Step::Create, Ok(compiled)) => return Ok(apply::create(context, test, compiled).await?),
         (Step::Conduct(decision), _) => match &decision.action {
@@ -106,7 +105,12 @@ async fn apply(
                     fleet.begin(begin).await;
                 }
             }
-            Conducted::Stop { runners, .. } => fleet.stop(runners).await,
+            Conducted::Steer(steers) => {
+                for steer in steers {
+                    fleet.steer(steer).await;
+                }
+            }
+            Conducted::Stop { runners, note } => fleet.stop(runners, note).await,
             _ => {}
         },
         (Step::Conclude(conclusion), Ok(compiled)) => {
@@ -125,9 +129,13 @@ async fn apply(
 /// What happened to the run, for the report.
 fn circumstances(conclusion: &Conclusion, memory: &RunMemory) -> Circumstances {
     match conclusion.clone() {
-        Conclusion::Ended(Ending { lost, stopped }) => {
-            Circumstances { lost, stopped, skew: memory.skew(), error: None }
-        }
+        Conclusion::Ended(Ending { lost, stopped }) => Circumstances {
+            lost,
+            aborted: stopped.as_ref().and_then(|note| note.aborted),
+            stopped: stopped.map(|note| note.reason),
+            skew: memory.skew(),
+            ..Circumstances::default()
+        },
         Conclusion::Cancelled(why) => Circumstances { stopped: Some(why), ..Circumstances::default() },
         Conclusion::Impossible(why) => Circumstances { error: Some(why), ..Circumstances::default() },
     }
@@ -140,7 +148,7 @@ async fn store(
     circumstances: &Circumstances,
     memory: &mut RunMemory,
 ) -> Result<Report, PassError> {
-    let nothing = || SnapshotSet::new(&compiled.plan, compiled.sizing.runners);
+    let nothing = || Arc::new(SnapshotSet::new(&compiled.plan, compiled.sizing.runners));
     let totals = memory.snapshots.get_or_insert_with(nothing).totals(&compiled.plan);
     let spec = serde_json::to_value(&world.test.spec).unwrap_or_default();
     let (name, namespace) = (world.test.name_any(), world.test.namespace());

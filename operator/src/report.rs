@@ -6,30 +6,30 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
-use proofload_api::status::{PlanStatus, ReportReference, RunnersStatus};
+use proofload_api::status::{PlanStatus, ReportReference, RunnersStatus, SearchStatus};
 use proofload_api::units::short_time;
 use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem, Verdict};
-use proofload_conductor::{Action, Decision, RunnerView};
-use proofload_plan::{Compiled, Plan};
+use proofload_conductor::{Action, Decision, RunnerView, Steer};
+use proofload_plan::{Compiled, Load, Plan};
 use proofload_results::live::{self, Mark};
-use proofload_results::{Report, RunnerState};
+use proofload_results::search::answer;
+use proofload_results::status::{searches, searches_of};
+use proofload_results::{Report, RunnerState, Snapshot, StopNote, phase};
 
 use crate::apply::Applied;
 use crate::build::job::resources;
 use crate::build::report_name;
 use crate::context::Context;
-use crate::decide::Step;
+use crate::decide::{Step, scale};
 use crate::memory::RunMemory;
 use crate::observe::World;
 
-/// Between two writes of progress.
-const LIVE_EVERY: Duration = Duration::from_secs(10);
 /// The longest message, in bytes: events take 1,024, and status, which repeats it in every condition, at most 64 KiB.
 const MAX_MESSAGE: usize = 1_000;
 
@@ -45,6 +45,12 @@ pub(crate) mod reason {
     pub(crate) const RUNNING: &str = "Running";
     /// The load is being stopped before the plan's end.
     pub(crate) const STOPPING: &str = "Stopping";
+    /// Another load is put on, as `spec.scale` says.
+    pub(crate) const SCALED: &str = "Scaled";
+    /// What `spec.scale` asks for cannot be done, and is left out.
+    pub(crate) const SCALE_REFUSED: &str = "ScaleRefused";
+    /// A search is over.
+    pub(crate) const FOUND: &str = "SearchDone";
     /// A runner is gone.
     pub(crate) const RUNNER_LOST: &str = "RunnerLost";
     /// The API server does not admit the run's objects; it is asked again.
@@ -84,12 +90,13 @@ pub(crate) async fn report(
     memory: &mut RunMemory,
 ) -> Result<(), ReportError> {
     let Some(draft) = draft(world, step, applied, memory) else { return Ok(()) };
-    let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
-    if draft.status == world.status() || !(draft.urgent || due) {
+    if !(draft.urgent || memory.live_is_due()) {
         return Ok(());
     }
-    write(context, world, &draft.status).await?;
-    memory.last_live = memory.snapshots.as_ref().map(|snapshots| (Instant::now(), Mark::of(snapshots)));
+    if draft.status != world.status() {
+        write(context, world, &draft.status).await?;
+        memory.last_live = memory.snapshots.as_ref().map(|snapshots| (Instant::now(), Mark::of(snapshots)));
+    }
     for (kind, reason, note) in draft.events {
         emit(context, &world.test, kind, reason, note).await;
     }
@@ -196,35 +203,40 @@ fn starting(world: &World, compiled: &Compiled, decision: Option<&Decision>) -> 
 
 fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Micros, memory: &RunMemory) -> Draft {
     let old = world.status();
-    let stopping = matches!(decision.action, Action::Stop { .. });
-    let phase = if stopping { Phase::Finishing } else { Phase::Running };
-    let is_new = old.phase != Some(phase);
+    let stopping = stopping(world, decision);
+    let phase = if stopping.is_some() { Phase::Finishing } else { Phase::Running };
+    let (is_new, old_generation) = (old.phase != Some(phase), old.observed_generation);
     let lost = u32::try_from(decision.lost.len()).unwrap_or(u32::MAX);
     let newly_lost = old.runners.is_some_and(|runners| runners.lost < lost);
     let mut status = LoadTestStatus {
         phase: Some(phase),
-        message: running_message(compiled, decision),
+        message: running_message(world, compiled, decision),
         progress: progress(&compiled.plan, elapsed),
         plan: Some(plan_status(world, compiled)),
         runners: Some(count(&world.runners, compiled, lost)),
         start_time: old.start_time.clone().or_else(|| Some(began(world, elapsed))),
+        observed_generation: world.test.metadata.generation,
+        search: cut(world.figures.as_ref().map(|figures| searches(&compiled.plan, figures)).unwrap_or_default()),
         ..old
     };
-    let due = memory.last_live.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIVE_EVERY);
-    if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| due || is_new || newly_lost) {
+    if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| memory.live_is_due() || is_new || newly_lost) {
         let nothing = Mark::default();
         let before = memory.last_live.as_ref().map_or(&nothing, |(_, mark)| mark);
         let is_lost = |runner: u32| decision.lost.iter().any(|lost| lost.index == runner);
         status.live = Some(live::since(before, snapshots, is_lost));
     }
-    let reason = if stopping { reason::STOPPING } else { reason::RUNNING };
-    progressing(
-        &mut status,
-        world,
-        reason,
-        if stopping { "The load is being stopped" } else { "Load is on the target" },
-    );
-    let mut events = Vec::new();
+    let (reason, words) = match stopping {
+        Some(_) => (reason::STOPPING, "The load is being stopped"),
+        None => (reason::RUNNING, "Load is on the target"),
+    };
+    progressing(&mut status, world, reason, words);
+    let mut events = changes(world, compiled, decision);
+    if phase == Phase::Running && (is_new || old_generation != world.test.metadata.generation) {
+        // Once for each spec that has it: status remembers which one that was.
+        let refused = scale(world, &compiled.plan).1.into_iter();
+        events.extend(refused.map(|problem| (EventType::Warning, reason::SCALE_REFUSED, problem.to_string())));
+    }
+    let has_changed = !events.is_empty();
     if is_new {
         events.push((EventType::Normal, reason, status.message.clone()));
     }
@@ -232,14 +244,54 @@ fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Mic
         let lines = decision.lost.iter().map(|lost| format!("runner {} is lost: {}", lost.index, lost.reason));
         events.push((EventType::Warning, reason::RUNNER_LOST, lines.collect::<Vec<_>>().join("; ")));
     }
-    Draft { status, events, urgent: is_new || newly_lost }
+    Draft { status, events, urgent: is_new || newly_lost || has_changed }
 }
 
-fn running_message(compiled: &Compiled, decision: &Decision) -> String {
-    let mut message = match &decision.action {
-        Action::Stop { reason, .. } => format!("Stopping: {reason}"),
-        _ => format!("{} under load", runners_of(compiled)),
+/// Why the load is being stopped, if it is: the runners remember it.
+fn stopping<'a>(world: &'a World, decision: &'a Decision) -> Option<&'a StopNote> {
+    match &decision.action {
+        Action::Stop { note, .. } => Some(note),
+        _ => world.present().find_map(|snapshot| snapshot.stop.as_ref()),
+    }
+}
+
+/// An event for each other load that someone asked for, and for what a search found.
+fn changes(world: &World, compiled: &Compiled, decision: &Decision) -> Vec<(EventType, &'static str, String)> {
+    let Action::Steer(steers) = &decision.action else { return Vec::new() };
+    let of = |steer: &Steer| {
+        let scenario = compiled.plan.scenarios.get(steer.scenario)?;
+        let known = |snapshot: &Snapshot| Some(snapshot.scenarios.get(steer.scenario)?.levels.len());
+        // A runner that missed a level is only brought up to date.
+        if steer.levels.len() <= world.present().filter_map(known).max().unwrap_or(0) {
+            return None;
+        }
+        let (name, last) = (&scenario.name, steer.levels.last()?);
+        match &scenario.load {
+            Load::Search(search) => last.level.is_zero().then(|| {
+                let found = match answer(search, &steer.levels) {
+                    Some(level) => format!("{level} is the highest load found that holds {}", search.until),
+                    None => format!("no load holds {}", search.until),
+                };
+                (EventType::Normal, reason::FOUND, format!("scenario {name}: {found}"))
+            }),
+            _ => Some((EventType::Normal, reason::SCALED, format!("scenario {name} goes to {}", last.level))),
+        }
     };
+    steers.iter().filter_map(of).collect()
+}
+
+fn running_message(world: &World, compiled: &Compiled, decision: &Decision) -> String {
+    let mut message = match stopping(world, decision) {
+        Some(note) => format!("Stopping: {}", note.reason),
+        None => format!("{} under load", runners_of(compiled)),
+    };
+    // Setup and teardown are what is being waited for.
+    if let Some(phase) = phase(&compiled.plan, world.present()).filter(|phase| *phase != decision.waiting_for) {
+        message = format!("{message}; {phase}");
+    }
+    for problem in scale(world, &compiled.plan).1 {
+        message = format!("{message}; left out: {problem}");
+    }
     for lost in &decision.lost {
         message = format!("{message}; runner {} is lost: {}", lost.index, lost.reason);
     }
@@ -265,6 +317,7 @@ fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
         summary: Some((&report.summary).into()),
         scenarios: report.scenarios.iter().map(Into::into).collect(),
         criteria: report.criteria.iter().map(Into::into).collect(),
+        search: cut(searches_of(report)),
         generator: Some((&report.generator).into()),
         report: Some(ReportReference { config_map: report_name(&world.test) }),
         start_time: report.start.as_ref().and_then(|start| start.parse().ok()).map(Time).or(old.start_time.clone()),
@@ -275,6 +328,17 @@ fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
     conclude(&mut status, world, verdict, name, &message);
     let kind = if verdict == Verdict::Passed { EventType::Normal } else { EventType::Warning };
     Draft { status, events: vec![(kind, name, message)], urgent: true }
+}
+
+/// Of many searches only the last steps, so that status keeps its size: the report has all of them.
+fn cut(mut searches: Vec<SearchStatus>) -> Vec<SearchStatus> {
+    /// So many steps in all, each of which takes a few hundred bytes.
+    const MOST: usize = 64;
+    let each = (MOST / searches.len().max(1)).max(1);
+    for search in &mut searches {
+        search.steps.drain(..search.steps.len().saturating_sub(each));
+    }
+    searches
 }
 
 /// How long the load has been on, as far as status knows.

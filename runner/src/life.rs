@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proofload_engine::Engine;
 use proofload_plan::Plan;
-use proofload_results::{EndCause, Snapshot};
+use proofload_results::{EndCause, LevelRecord, Snapshot, StopNote};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -39,14 +39,21 @@ impl Life {
         self.engine.snapshot().await
     }
 
-    pub(crate) fn begin(&self, scenarios: &[usize], within: Duration) {
-        info!(?scenarios, within_us = within.as_micros() as u64, "begin");
-        self.engine.begin(scenarios, Instant::now() + within);
+    /// `variables` are what setup extracted: they may be secrets, so of them only the number is logged.
+    pub(crate) fn begin(&self, scenarios: &[usize], within: Duration, variables: &[(u32, String)]) {
+        info!(?scenarios, within_us = within.as_micros() as u64, variables = variables.len(), "begin");
+        self.engine.begin(scenarios, Instant::now() + within, variables);
     }
 
-    pub(crate) fn stop(&self, cause: EndCause) {
-        info!(?cause, "stop");
-        self.engine.stop(cause);
+    pub(crate) fn take_levels(&self, scenario: usize, levels: &[LevelRecord]) {
+        let latest = levels.last().map(|record| record.level.to_string());
+        info!(scenario, levels = levels.len(), latest, "level");
+        self.engine.take_levels(scenario, levels);
+    }
+
+    pub(crate) fn stop(&self, cause: EndCause, note: Option<StopNote>) {
+        info!(?cause, reason = note.as_ref().map(|note| &note.reason), "stop");
+        self.engine.stop(cause, note);
     }
 
     /// The final snapshot is stored elsewhere. Refused while there is more to come.
@@ -71,7 +78,7 @@ impl Life {
             let deadline = self.last_contact() + timeout;
             if Instant::now() >= deadline {
                 warn!(?timeout, "nobody asks for results: ending the load");
-                self.engine.stop(EndCause::Abandoned);
+                self.engine.stop(EndCause::Abandoned, None);
                 self.engine.ended().await;
                 return;
             }
@@ -84,7 +91,7 @@ impl Life {
 
     /// Ends the load since the process must end, and keeps the final snapshot for whoever asks, for so long.
     pub(crate) async fn terminate(&self, grace: Duration) {
-        self.stop(EndCause::Terminated);
+        self.stop(EndCause::Terminated, None);
         let _ = tokio::time::timeout(grace, async {
             self.engine.ended().await;
             self.acknowledged().await;

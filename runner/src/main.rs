@@ -1,10 +1,11 @@
 //! The runner pod: executes one segment of a plan and answers a conductor over HTTP.
 //!
-//! Its life: load the plan, answer as ready, begin when told, send load, keep the final snapshot until it is
+//! Its life: load the plan and what its requests are made of, answer as ready, begin when told, send load, keep the final snapshot until it is
 //! acknowledged, end. It ends its load by itself when told to terminate or when it has not heard from its conductor for
 //! the heartbeat timeout.
 
 mod auth;
+mod farewell;
 mod life;
 mod metrics;
 mod server;
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use proofload_engine::{Engine, Options};
+use proofload_api::Problem;
+use proofload_engine::{Engine, Materials, Mounted, Options};
 use proofload_plan::{PLAN_VERSION, Plan, Segment};
 use tracing::info;
 
@@ -31,6 +33,12 @@ struct Arguments {
     /// The plan, as JSON.
     #[arg(long, env = "PROOFLOAD_PLAN", default_value = "/etc/proofload/plan.json")]
     plan: PathBuf,
+    /// Where the kubelet puts data sets and files: data/NAME and files/NAME in here.
+    #[arg(long, env = "PROOFLOAD_MATERIALS", default_value = "/etc/proofload")]
+    materials: PathBuf,
+    /// Where to say why this process could not do its work; the kubelet puts it into the pod's status.
+    #[arg(long, env = "PROOFLOAD_TERMINATION_LOG", default_value = "/dev/termination-log")]
+    termination_log: PathBuf,
     /// Which segment of the plan, from 0. An Indexed Job sets it.
     #[arg(long, env = "JOB_COMPLETION_INDEX")]
     index: u32,
@@ -63,31 +71,62 @@ fn main() -> ExitCode {
         .init();
     match run(&arguments) {
         Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
+        Err(failure) => {
+            let lines = failure.lines();
+            for line in &lines {
+                tracing::error!("{line}");
+            }
+            farewell::say(&arguments.termination_log, &lines);
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+/// Why a runner could not do its work.
+enum Failure {
+    /// What its requests are made of is not as the plan needs it.
+    Materials(Vec<Problem>),
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl Failure {
+    /// In words, a line for each thing that is wrong.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Materials(problems) => problems.iter().map(ToString::to_string).collect(),
+            Self::Other(error) => vec![format!("{error:#}")],
+        }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let plan = Arc::new(read_plan(&arguments.plan)?);
-    ensure!(
-        arguments.index < arguments.runners,
-        "expected an index below the number of runners, got index {} of {}",
-        arguments.index,
-        arguments.runners
-    );
-    let segment = Segment::new(arguments.index, arguments.runners);
+    let segment = segment(arguments)?;
     let verifier = Verifier::new(&arguments.public_key, &plan.run)?;
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let engine = Engine::launch(Arc::clone(&plan), segment, Options { threads: threads.max(1) })
+    let materials = Materials::load(&plan, &Mounted(&arguments.materials)).map_err(Failure::Materials)?;
+    let options = Options { threads: threads.max(1) };
+    let engine = Engine::launch(Arc::clone(&plan), segment, options, Arc::new(materials))
         .context("cannot start the load engine")?;
     info!(run = plan.run, index = segment.index, runners = segment.count, threads, "ready to begin");
     let life = Arc::new(Life::new(plan, engine));
     // One thread is enough to answer a conductor; the engine has its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(server::serve(life, verifier, arguments.listen, Duration::from_secs(arguments.grace)))
+    let grace = Duration::from_secs(arguments.grace);
+    Ok(runtime.block_on(server::serve(life, verifier, arguments.listen, grace))?)
+}
+
+fn segment(arguments: &Arguments) -> anyhow::Result<Segment> {
+    let (index, runners) = (arguments.index, arguments.runners);
+    ensure!(index < runners, "expected an index below the number of runners, got index {index} of {runners}");
+    Ok(Segment::new(index, runners))
 }
 
 fn read_plan(path: &Path) -> anyhow::Result<Plan> {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use proofload_conductor::control::{self, BeginRequest, ClockResponse};
-use proofload_results::EndCause;
+use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest};
+use proofload_results::{EndCause, StopNote};
+use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -21,8 +22,8 @@ use crate::auth::{Verifier, require_token};
 use crate::life::Life;
 use crate::metrics;
 
-/// A message of the control API is a few numbers.
-const MAX_MESSAGE: usize = 64 << 10;
+/// A message of the control API is a few numbers, but for a begin, which carries what setup extracted.
+const MAX_MESSAGE: usize = 8 << 20;
 /// A begin is seconds ahead at most; a longer one is a mistake.
 const MAX_DELAY: Duration = Duration::from_mins(1);
 
@@ -81,6 +82,7 @@ fn router(life: Arc<Life>, verifier: Verifier) -> Router {
     let control = Router::new()
         .route(control::SNAPSHOT, get(snapshot))
         .route(control::BEGIN, post(begin))
+        .route(control::LEVEL, post(level))
         .route(control::STOP, post(stop))
         .route(control::ACKNOWLEDGE, post(acknowledge))
         .route_layer(from_fn_with_state(verifier, require_token));
@@ -93,29 +95,55 @@ fn router(life: Arc<Life>, verifier: Verifier) -> Router {
         .with_state(life)
 }
 
-async fn snapshot(State(life): State<Arc<Life>>) -> Response {
+/// What is asked for of a snapshot.
+#[derive(Deserialize)]
+struct Wanted {
+    /// Whether cells, timeline and errors are: with them it may be megabytes.
+    #[serde(default = "Wanted::all")]
+    figures: bool,
+}
+
+impl Wanted {
+    const fn all() -> bool {
+        true
+    }
+}
+
+async fn snapshot(State(life): State<Arc<Life>>, Query(wanted): Query<Wanted>) -> Response {
     life.touch();
-    let bytes = life.snapshot().await.encode();
+    let mut snapshot = life.snapshot().await;
+    if !wanted.figures {
+        (snapshot.cells, snapshot.timeline, snapshot.errors) = Default::default();
+    }
+    let bytes = snapshot.encode();
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 
 async fn begin(State(life): State<Arc<Life>>, Json(request): Json<BeginRequest>) -> Response {
     life.touch();
     let within = Duration::from_micros(request.in_micros);
-    let known = life.plan().scenarios.len();
-    if let Some(unknown) = request.scenarios.iter().find(|scenario| **scenario >= known) {
-        return refuse(format!("expected the index of one of {known} scenarios, got {unknown}"));
+    if let Some(refusal) = request.scenarios.iter().find_map(|scenario| unknown(&life, *scenario)) {
+        return refuse(refusal);
     }
     if within > MAX_DELAY {
         return refuse(format!("expected a begin within {MAX_DELAY:?}, got {within:?}"));
     }
-    life.begin(&request.scenarios, within);
+    life.begin(&request.scenarios, within, &request.variables);
     clock(&life).await
 }
 
-async fn stop(State(life): State<Arc<Life>>) -> Response {
+async fn level(State(life): State<Arc<Life>>, Json(request): Json<LevelRequest>) -> Response {
     life.touch();
-    life.stop(EndCause::Stopped);
+    if let Some(refusal) = unknown(&life, request.scenario) {
+        return refuse(refusal);
+    }
+    life.take_levels(request.scenario, &request.levels);
+    clock(&life).await
+}
+
+async fn stop(State(life): State<Arc<Life>>, Json(note): Json<StopNote>) -> Response {
+    life.touch();
+    life.stop(EndCause::Stopped, Some(note));
     clock(&life).await
 }
 
@@ -129,6 +157,12 @@ async fn acknowledge(State(life): State<Arc<Life>>) -> Response {
 
 async fn clock(life: &Life) -> Response {
     Json(ClockResponse { clock: life.snapshot().await.clock }).into_response()
+}
+
+/// Why a scenario's index is refused, if it is.
+fn unknown(life: &Life, scenario: usize) -> Option<String> {
+    let known = life.plan().scenarios.len();
+    (scenario >= known).then(|| format!("expected the index of one of {known} scenarios, got {scenario}"))
 }
 
 fn refuse(message: String) -> Response {

@@ -8,11 +8,13 @@ use std::net::TcpStream;
 
 use common::{RUN, Runner, key, long, plan, requests, token, until};
 use proofload_api::Micros;
-use proofload_conductor::control;
-use proofload_results::{EndCause, RunnerState};
+use proofload_conductor::control::{self, LevelRequest};
+use proofload_plan::Level;
+use proofload_results::{EndCause, LevelRecord, RunnerState, Snapshot};
 use proofload_target::TestTarget;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn only_the_holder_of_the_key_steers_and_only_its_own_run() {
@@ -21,6 +23,7 @@ async fn only_the_holder_of_the_key_steers_and_only_its_own_run() {
     let calls = [
         (Method::GET, control::SNAPSHOT),
         (Method::POST, control::BEGIN),
+        (Method::POST, control::LEVEL),
         (Method::POST, control::STOP),
         (Method::POST, control::ACKNOWLEDGE),
     ];
@@ -75,9 +78,12 @@ async fn load_that_is_stopped_ends_and_is_acknowledged_only_then() {
     until("some load", async || Some(()).filter(|()| target.counts().requests > 100).ok_or("little".to_owned())).await;
     assert_eq!(runner.acknowledge().await, StatusCode::CONFLICT);
     assert_eq!(runner.snapshot().await.state, RunnerState::Running);
-    assert_eq!(runner.stop().await.0, StatusCode::OK);
+    assert_eq!(runner.stop("enough").await.0, StatusCode::OK);
+    assert_eq!(runner.stop("told again").await.0, StatusCode::OK);
     let last = runner.ended().await;
     assert_eq!(last.state, RunnerState::Ended(EndCause::Stopped));
+    // A conductor that comes later finds out why.
+    assert_eq!(last.stop.as_ref().map(|note| &note.reason[..]), Some("enough"));
     assert_eq!(requests(&last), target.counts().requests);
     assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
     assert!(runner.exits().await.0.success());
@@ -161,12 +167,108 @@ async fn a_plan_of_another_release_is_refused_with_what_to_do() {
     let (status, log) = Runner::launch(&plan).exits().await;
     assert_eq!(status.code(), Some(1));
     assert!(
-        log.contains("expected a plan of version 1, got version 9") && log.contains("use the runner image"),
+        log.contains("expected a plan of version 2, got version 9") && log.contains("use the runner image"),
         "{log}"
     );
-    let (status, log) = Runner::launch(&json!({"version": 1})).exits().await;
+    let (status, log) = Runner::launch(&json!({"version": 2})).exits().await;
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("is not a plan"), "{log}");
+}
+
+#[tokio::test]
+async fn a_runner_that_cannot_do_its_work_says_why_where_the_kubelet_looks() {
+    let mut runner = Runner::launch(&json!({"version": 2}));
+    let (status, _) = runner.exits().await;
+    assert_eq!(status.code(), Some(1));
+    assert!(runner.last_words().contains("is not a plan"), "{}", runner.last_words());
+}
+
+#[tokio::test]
+async fn a_snapshot_comes_without_figures_to_whoever_wants_none() {
+    let target = TestTarget::start().unwrap();
+    let runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 1, "perUser": 3}))));
+    runner.begin(&[0], 0).await;
+    let whole = runner.ended().await;
+    let response = runner.request(Method::GET, control::SNAPSHOT_WITHOUT_FIGURES, Some(&runner.token), None).await;
+    let light = Snapshot::decode(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!((whole.scenarios[0].iterations, &light.scenarios), (3, &whole.scenarios));
+    assert_eq!((light.state, light.cells.len(), light.timeline.len()), (whole.state, 0, 0));
+    assert!(light.sequence > whole.sequence && !whole.cells.is_empty());
+}
+
+/// A directory as the kubelet mounts it, with a data set, and a test that uses it and a variable.
+fn with_materials(target: &str, rows: &str) -> (TempDir, Value) {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir(directory.path().join("data")).unwrap();
+    std::fs::write(directory.path().join("data/accounts"), rows).unwrap();
+    let spec = json!({
+        "target": {"baseUrl": target},
+        "env": [{"name": "CANARY", "valueFrom": {"secretKeyRef": {"name": "logins", "key": "token"}}}],
+        "data": {"accounts": {"secret": {"name": "logins", "key": "users.csv"}, "pick": "Unique"}},
+        "scenarios": [{
+            "name": "main", "iterations": {"users": 1, "perUser": 2},
+            "steps": [{"name": "get", "request": {"path": "/status/500?user={{accounts.user}}&env={{env.CANARY}}"}}],
+        }],
+    });
+    let plan = proofload_plan::compile(&serde_json::from_value(spec).unwrap(), RUN).unwrap().plan;
+    (directory, serde_json::to_value(plan).unwrap())
+}
+
+#[tokio::test]
+async fn secrets_reach_the_target_and_no_log_no_metric_and_no_plan() {
+    let target = TestTarget::start().unwrap();
+    let (directory, plan) = with_materials(&target.url(), "user,password\ncanary-1,x\ncanary-2,x\n");
+    assert!(!plan.to_string().contains("canary-"));
+    let mut runner = Runner::launch_in(directory, &plan, &[("CANARY", "canary-env")]).answering();
+    runner.begin(&[0], 0).await;
+    let last = runner.ended().await;
+    let sent = target.counts().by_query;
+    assert_eq!(sent["user"].keys().collect::<Vec<_>>(), ["canary-1", "canary-2"]);
+    assert_eq!(sent["env"]["canary-env"], 2);
+    assert_eq!((requests(&last), last.errors.len()), (2, 1));
+    assert!(!format!("{last:?}").contains("canary-"), "{last:?}");
+    assert!(!runner.metrics().await.contains("canary-"));
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    let (_, log) = runner.exits().await;
+    assert!(!log.contains("canary-"), "{log}");
+}
+
+#[tokio::test]
+async fn data_that_is_wrong_is_said_where_the_kubelet_looks_a_line_for_each_problem() {
+    let (directory, plan) = with_materials("http://127.0.0.1:9", "user,password\ncanary-1,x\ncanary-2\n");
+    let mut runner = Runner::launch_in(directory, &plan, &[]);
+    let (status, log) = runner.exits().await;
+    let words = runner.last_words();
+    assert_eq!((status.code(), words.lines().count()), (Some(1), 2), "{words}");
+    assert!(words.contains("spec.data.accounts: expected 2 values") && words.contains("on line 3"), "{words}");
+    assert!(words.lines().any(|line| line.contains("CANARY") && line.contains("Secret logins")), "{words}");
+    assert!(log.contains("on line 3") && !log.contains("canary-") && !words.contains("canary-"), "{log}");
+}
+
+#[tokio::test]
+async fn levels_of_a_scenario_that_there_is_not_are_refused() {
+    let target = TestTarget::start().unwrap();
+    let runner = Runner::start(&plan(&target.url(), &long()));
+    let record = LevelRecord { level: Level::Users(8), from: 0, before: None };
+    let (status, text) = runner.take_levels(&LevelRequest { scenario: 1, levels: vec![record] }).await;
+    assert_eq!(
+        (status, text.trim()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "expected the index of one of 1 scenarios, got 1")
+    );
+}
+
+#[tokio::test]
+async fn what_setup_extracted_is_known_to_the_conductor_and_never_logged() {
+    const CANARY: &str = "canary-3f9a";
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 1, "perUser": 1}))));
+    let variables = [(0, CANARY.to_owned())];
+    assert_eq!(runner.begin_with(&[0], 0, &variables).await.0, StatusCode::OK);
+    assert_eq!(runner.ended().await.variables, variables);
+    assert!(!runner.metrics().await.contains(CANARY));
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    let (_, log) = runner.exits().await;
+    assert!(log.contains("\"variables\":1") && !log.contains(CANARY), "{log}");
 }
 
 #[tokio::test]

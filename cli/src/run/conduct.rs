@@ -1,14 +1,20 @@
 //! Drives the conductor over the local fleet until the run is over.
 
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::ensure;
 use proofload_api::Micros;
-use proofload_api::loadtest::Runners;
+use proofload_api::loadtest::Scale;
 use proofload_conductor::{Action, Conditions, RunnerView, pass};
-use proofload_plan::Plan;
-use proofload_results::{Circumstances, SnapshotSet};
-use tokio::sync::watch;
+use proofload_plan::{Compiled, Level, Plan, level_of};
+use proofload_results::{Circumstances, SnapshotSet, StopNote, Windows};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
+
+use crate::file::Loaded;
+use crate::scale::Wanted;
+use crate::scale::local::{Request, Socket};
 
 use super::fleet::LocalFleet;
 use super::progress::Progress;
@@ -28,19 +34,32 @@ pub(super) struct Conducted {
     pub(super) began: Option<SystemTime>,
 }
 
-/// Executes a plan to its end. `stop` says why it is to end earlier.
+/// What people want of a run while it is under way.
+pub(super) struct Wishes<'a> {
+    /// Why it is to end before its plan does.
+    pub(super) stop: &'a mut watch::Receiver<Option<&'static str>>,
+    /// Other loads than planned.
+    pub(super) scale: Vec<Scale>,
+}
+
+/// Executes a plan to its end. `socket` is where other loads are asked for.
 pub(super) async fn conduct(
     fleet: &mut LocalFleet,
-    plan: &Plan,
-    runners: &Runners,
-    stop: &mut watch::Receiver<Option<&'static str>>,
+    loaded: &Loaded,
+    mut wishes: Wishes<'_>,
+    socket: Option<&Socket>,
     progress: &mut Progress,
 ) -> Conducted {
+    let (plan, runners) = (&loaded.compiled.plan, &loaded.test.spec.runners);
     let start = Instant::now();
     let mut snapshots = SnapshotSet::new(plan, fleet.runners());
     let mut circumstances = Circumstances::default();
     let mut began = None;
+    let mut abort = Abort::new(&loaded.compiled);
+    let (sender, mut requests) = mpsc::channel(1);
+    let mut serving = pin!(serve(socket, sender));
     loop {
+        let scale = levels(plan, &wishes.scale);
         let conditions = Conditions {
             plan,
             // An engine of this process always tells.
@@ -50,14 +69,18 @@ pub(super) async fn conduct(
             // An engine of this process always answers.
             lost_after: Micros(u64::MAX),
             on_lost: runners.on_lost,
-            stop: stop.borrow_and_update().map(str::to_owned),
+            stop: abort.note.clone().or_else(|| wishes.stop()),
+            scale: &scale,
+            figures: &snapshots,
         };
         let (views, decision) = pass(fleet, &conditions).await;
         circumstances.skew = skew(&views);
         take_in(views, &mut snapshots, &mut began);
+        abort.look(&snapshots);
         match decision.action {
             Action::Finish(ending) => {
-                circumstances.stopped = ending.stopped;
+                circumstances.aborted = ending.stopped.as_ref().and_then(|note| note.aborted);
+                circumstances.stopped = ending.stopped.map(|note| note.reason);
                 circumstances.lost = ending.lost;
                 break;
             }
@@ -70,18 +93,80 @@ pub(super) async fn conduct(
                 break;
             }
             // What began or stopped just now is seen by the next look.
-            Action::Wait | Action::Begin(_) | Action::Stop { .. } => {}
+            Action::Wait | Action::Begin(_) | Action::Steer(_) | Action::Stop { .. } => {}
         }
         progress.show(&snapshots);
         tokio::select! {
             () = sleep(PASS) => {}
             () = async { fleet.ended().await; sleep(SETTLE).await } => {}
             // Once somebody wants the run to end, only the passes count.
-            Ok(()) = stop.changed() => {}
+            Ok(()) = wishes.stop.changed() => {}
+            Some((wanted, reply)) = requests.recv() => {
+                // Whoever asked may have gone.
+                let _ = reply.send(wishes.take_up(plan, &wanted, &snapshots));
+            }
+            () = &mut serving => {}
         }
     }
     progress.show(&snapshots);
     Conducted { snapshots, circumstances, began }
+}
+
+/// Passes on what arrives at the socket. Never returns: without a socket nothing arrives.
+async fn serve(socket: Option<&Socket>, requests: mpsc::Sender<Request>) {
+    if let Some(socket) = socket {
+        socket.serve(requests).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+impl Wishes<'_> {
+    fn stop(&mut self) -> Option<StopNote> {
+        self.stop.borrow_and_update().map(|reason| StopNote { reason: reason.to_owned(), aborted: None })
+    }
+
+    /// Takes up another load, and says from what to what.
+    fn take_up(&mut self, plan: &Plan, wanted: &Wanted, snapshots: &SnapshotSet) -> anyhow::Result<String> {
+        let change = wanted.apply(plan, &self.scale)?;
+        let progress = || snapshots.iter().filter_map(|snapshot| snapshot.scenarios.get(change.scenario));
+        let name = &plan.scenarios[change.scenario].name;
+        ensure!(progress().next().is_none() || progress().any(|one| one.ended.is_none()), "scenario {name} has ended");
+        self.scale = change.scale;
+        Ok(change.said)
+    }
+}
+
+/// The changes as levels. What is not valid was said to be so before.
+fn levels(plan: &Plan, scale: &[Scale]) -> Vec<(usize, Level)> {
+    scale.iter().enumerate().filter_map(|(index, scale)| level_of(scale, index, plan).ok()).collect()
+}
+
+/// The windows of criteria that end the run.
+struct Abort<'a> {
+    compiled: &'a Compiled,
+    windows: Windows,
+    /// Between two looks, and when the next one is.
+    every: Duration,
+    next: Instant,
+    /// Why the run is to end, once it is.
+    note: Option<StopNote>,
+}
+
+impl<'a> Abort<'a> {
+    fn new(compiled: &'a Compiled) -> Self {
+        let windows = compiled.criteria.iter().filter_map(|criterion| criterion.abort);
+        let shortest = windows.map(|abort| Duration::from(abort.window)).min().unwrap_or_default();
+        let every = (shortest / 8).min(Duration::from_secs(1));
+        Self { compiled, windows: Windows::new(&compiled.criteria), every, next: Instant::now(), note: None }
+    }
+
+    fn look(&mut self, snapshots: &SnapshotSet) {
+        let now = Instant::now();
+        if self.note.is_none() && !self.windows.is_empty() && now >= self.next {
+            self.next = now + self.every;
+            self.note = self.windows.look(&self.compiled.plan, &self.compiled.criteria, snapshots);
+        }
+    }
 }
 
 fn take_in(views: Vec<RunnerView>, snapshots: &mut SnapshotSet, began: &mut Option<SystemTime>) {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proofload_api::Micros;
-use proofload_conductor::{Begin, Fleet, RunnerView};
-use proofload_engine::{Engine, EngineError, Options};
+use proofload_conductor::{Begin, Fleet, RunnerView, Steer};
+use proofload_engine::{Engine, EngineError, Materials, Options};
 use proofload_plan::{Plan, Segment};
-use proofload_results::{EndCause, Snapshot};
+use proofload_results::{EndCause, Snapshot, StopNote};
 
 /// How long after the command all begin together: more than it takes to tell every thread.
 const TOGETHER_IN: Duration = Duration::from_millis(10);
@@ -22,12 +22,13 @@ pub(super) struct LocalFleet {
 }
 
 impl LocalFleet {
-    /// Starts so many runners, which share the CPUs there are.
-    pub(super) fn launch(plan: &Plan, runners: u32) -> Result<Self, EngineError> {
-        let plan = Arc::new(plan.clone());
+    /// Starts so many runners, which share the CPUs there are and what their requests are made of.
+    pub(super) fn launch(plan: &Plan, runners: u32, materials: Materials) -> Result<Self, EngineError> {
+        let (plan, materials) = (Arc::new(plan.clone()), Arc::new(materials));
         let cpus = Options::default().threads;
         let options = Options { threads: (cpus / runners as usize).max(1) };
-        let engines = Segment::all(runners).map(|segment| Engine::launch(Arc::clone(&plan), segment, options));
+        let engines = Segment::all(runners)
+            .map(|segment| Engine::launch(Arc::clone(&plan), segment, options, Arc::clone(&materials)));
         Ok(Self {
             engines: engines.collect::<Result<_, _>>()?,
             epoch: Instant::now(),
@@ -72,14 +73,20 @@ impl Fleet for LocalFleet {
     async fn begin(&mut self, begin: &Begin) {
         let at = Instant::now() + if begin.together { TOGETHER_IN } else { Duration::ZERO };
         for index in begin.runners.iter().map(|index| *index as usize) {
-            self.engines[index].begin(&begin.scenarios, at);
+            self.engines[index].begin(&begin.scenarios, at, &begin.variables);
             self.began[index].get_or_insert(at);
         }
     }
 
-    async fn stop(&mut self, runners: &[u32]) {
+    async fn steer(&mut self, steer: &Steer) {
+        for index in &steer.runners {
+            self.engines[*index as usize].take_levels(steer.scenario, &steer.levels);
+        }
+    }
+
+    async fn stop(&mut self, runners: &[u32], note: &StopNote) {
         for index in runners {
-            self.engines[*index as usize].stop(EndCause::Stopped);
+            self.engines[*index as usize].stop(EndCause::Stopped, Some(note.clone()));
         }
     }
 }

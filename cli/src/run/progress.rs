@@ -7,8 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use proofload_api::Micros;
 use proofload_api::status::LiveStatus;
 use proofload_plan::Plan;
-use proofload_results::SnapshotSet;
 use proofload_results::live::{self, Mark};
+use proofload_results::{SnapshotSet, phase};
 
 /// Between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
@@ -54,13 +54,13 @@ impl Progress {
         match &mut self.output {
             Output::Nothing => {}
             Output::Bar(bar) => {
-                bar.set_message(format!("{}  {}", so_far(elapsed, &self.plan), figures(&live)));
+                bar.set_message(format!("{}  {}", so_far(elapsed, &self.plan), figures(&self.plan, &live, snapshots)));
                 bar.set_position(elapsed.0.min(bar.length().unwrap_or(u64::MAX)));
             }
             Output::Lines { next } if now < *next => return,
             Output::Lines { next } => {
                 *next = now + LINE;
-                eprintln!("{}: {}", so_far(elapsed, &self.plan), figures(&live));
+                eprintln!("{}: {}", so_far(elapsed, &self.plan), figures(&self.plan, &live, snapshots));
             }
         }
         self.shown = now;
@@ -75,8 +75,15 @@ impl Progress {
     }
 }
 
-fn figures(live: &LiveStatus) -> String {
-    format!("{} users  {}/s  p99 {}  errors {}", live.users, live.rps, live.p99, live.errors)
+/// What the run is doing, and how it looks.
+fn figures(plan: &Plan, live: &LiveStatus, snapshots: &SnapshotSet) -> String {
+    let phase = phase(plan, snapshots.iter()).map(|phase| format!("{phase}  ")).unwrap_or_default();
+    let progress = snapshots.iter().flat_map(|snapshot| &snapshot.scenarios);
+    let dropped = match progress.map(|scenario| scenario.dropped).fold(0, u64::saturating_add) {
+        0 => String::new(),
+        dropped => format!("  dropped {dropped}"),
+    };
+    format!("{phase}{} users  {}/s  p99 {}  errors {}{dropped}", live.users, live.rps, live.p99, live.errors)
 }
 
 /// `12s of 1m`, in whole seconds.

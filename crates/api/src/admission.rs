@@ -68,6 +68,12 @@ fn root_schema() -> Value {
     schema
 }
 
+/// The schema of a field: its own, or that of every entry of a map.
+fn field<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let own = properties(schema).and_then(|fields| fields.get(name));
+    own.or_else(|| schema.get("additionalProperties").filter(|schema| schema.is_object()))
+}
+
 fn properties(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties").and_then(Value::as_object)
 }
@@ -80,7 +86,9 @@ fn fill_defaults(value: &mut Value, schema: &Value) {
                 if let Some(default) = schema.get("default").filter(|_| !object.contains_key(name)) {
                     object.insert(name.clone(), default.clone());
                 }
-                if let Some(value) = object.get_mut(name) {
+            }
+            for (name, value) in object {
+                if let Some(schema) = field(schema, name) {
                     fill_defaults(value, schema);
                 }
             }
@@ -104,12 +112,11 @@ fn unknown_fields(value: &Value, schema: &Value, path: &str, problems: &mut Vec<
     match value {
         Value::Object(object) => {
             let open = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
-            let Some(known) = properties(schema) else { return };
             for (name, value) in object {
-                match known.get(name) {
-                    Some(schema) => unknown_fields(value, schema, &join(path, name), problems),
-                    None if open => {}
-                    None => problems.push(unknown_field(name, path, known)),
+                match (field(schema, name), properties(schema)) {
+                    (Some(schema), _) => unknown_fields(value, schema, &join(path, name), problems),
+                    (None, Some(known)) if !open => problems.push(unknown_field(name, path, known)),
+                    (None, _) => {}
                 }
             }
         }
@@ -187,7 +194,9 @@ fn expectation(kind: &ValidationErrorKind) -> Option<String> {
         ValidationErrorKind::Minimum { limit } => format!("at least {}", whole(limit)),
         ValidationErrorKind::Maximum { limit } => format!("at most {}", whole(limit)),
         ValidationErrorKind::MinItems { limit } => format!("at least {limit} of them"),
-        ValidationErrorKind::MaxItems { limit } => format!("at most {limit} of them"),
+        ValidationErrorKind::MaxItems { limit } | ValidationErrorKind::MaxProperties { limit } => {
+            format!("at most {limit} of them")
+        }
         ValidationErrorKind::MinLength { limit } => format!("at least {limit} characters"),
         ValidationErrorKind::MaxLength { limit } => format!("at most {limit} characters"),
         ValidationErrorKind::Not { schema } => {
@@ -218,7 +227,11 @@ fn described(pattern: &str) -> String {
     let known = [
         ("(d|h|ms|m|us|s)", "a time such as 250ms, 90s or 1h30m"),
         ("^http://", "an address such as http://api.shop.svc:8080"),
-        ("^/[!-~]*$", "a path that begins with / and has no space, percent-encoded where needed"),
+        ("^/[ -~]*$", "a path that begins with /, percent-encoded where needed"),
+        ("/[mh]", "a rate such as 500/s, 90/m or 10/h"),
+        ("%$", "a share such as 5% or 0.5%, at most 100%"),
+        ("^[A-Za-z_]", "letters, digits and _, not beginning with a digit"),
+        ("^[-._a-zA-Z0-9]", "a key of letters, digits, -, _ and ."),
         ("^[a-z0-9]([-a-z0-9", "lower-case letters, digits and -, as in a DNS label"),
         ("[1-5]xx", "a status such as 429 or a class such as 2xx"),
         ("^Auto$", "Auto or a number"),
@@ -255,8 +268,8 @@ fn cel_problems(value: &Value, schema: &Value, path: &str, problems: &mut Vec<Pr
     }
     match value {
         Value::Object(object) => {
-            for (name, schema) in properties(schema).into_iter().flatten() {
-                if let Some(value) = object.get(name) {
+            for (name, value) in object {
+                if let Some(schema) = field(schema, name) {
                     cel_problems(value, schema, &join(path, name), problems);
                 }
             }

@@ -7,6 +7,8 @@ mod parse;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::outcome::Outcome;
 use crate::units::{Size, short_share, short_time};
 
@@ -45,7 +47,7 @@ pub enum Aggregate {
 }
 
 /// What is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metric {
     /// From the intended time of a request to the end of its response; of one outcome only, if named.
     Latency(Option<Outcome>),
@@ -67,10 +69,15 @@ pub enum Metric {
     Status(u16),
     /// Requests with this outcome.
     Outcome(Outcome),
+    /// Arrivals that found no free user; as a share, of all arrivals.
+    Dropped,
+    /// Answers of which the check of this name held; as a share, of those that were checked.
+    Check(String),
 }
 
 /// How a value is compared with its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Operator {
     /// `<`
     Less,
@@ -133,7 +140,7 @@ const AGGREGATES: [(&str, Aggregate); 7] = [
     ("count", Aggregate::Count),
     ("rate", Aggregate::Rate),
 ];
-const METRICS: [&str; 10] = [
+const METRICS: [&str; 12] = [
     "latency",
     "service_time",
     "lateness",
@@ -144,6 +151,8 @@ const METRICS: [&str; 10] = [
     "bytes_out",
     "status",
     "outcome",
+    "dropped",
+    "check",
 ];
 /// Two-character operators come before their first characters.
 const OPERATORS: [(&str, Operator); 6] = [
@@ -169,34 +178,23 @@ impl Operator {
             Self::NotEqual => !near,
         }
     }
-
-    /// Whether the criterion asks for a value that is small enough (rather than large enough, or exact).
-    pub const fn is_upper_bound(self) -> bool {
-        matches!(self, Self::Less | Self::LessOrEqual)
-    }
 }
 
 impl Metric {
     /// Whether each sample has a value, so that percentiles exist.
-    pub const fn is_distribution(self) -> bool {
+    pub const fn is_distribution(&self) -> bool {
         matches!(self, Self::Latency(_) | Self::ServiceTime | Self::Lateness)
-    }
-
-    /// Whether the figure can be the generator's doing: a late or starved generator changes latency and rate,
-    /// but not what the target answers.
-    pub fn is_explained_by_generator(self, unit: Unit) -> bool {
-        self.is_distribution() || matches!(unit, Unit::PerSecond | Unit::BytesPerSecond)
     }
 }
 
 impl Expr {
     /// The unit of the value, and so of its limit.
     pub const fn unit(&self) -> Unit {
-        unit_of(self.aggregate, self.metric)
+        unit_of(self.aggregate, &self.metric)
     }
 }
 
-const fn unit_of(aggregate: Aggregate, metric: Metric) -> Unit {
+const fn unit_of(aggregate: Aggregate, metric: &Metric) -> Unit {
     match (aggregate, metric) {
         (Aggregate::Count, Metric::BytesIn | Metric::BytesOut) => Unit::Bytes,
         (Aggregate::Count, _) => Unit::Count,

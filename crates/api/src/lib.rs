@@ -5,11 +5,14 @@
 
 pub mod admission;
 pub mod criterion;
+pub mod data;
+pub mod load;
 pub mod loadtest;
 pub mod outcome;
 pub mod problem;
 pub mod scenario;
 pub mod status;
+pub mod step;
 pub mod units;
 
 pub use criterion::Expr;
@@ -17,7 +20,7 @@ pub use loadtest::{LoadTest, LoadTestSpec};
 pub use outcome::Outcome;
 pub use problem::Problem;
 pub use status::{LoadTestStatus, Phase, Verdict};
-pub use units::{Micros, Size};
+pub use units::{ByteSize, Micros, Rate, Share, Size};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, ValidationRule};
 use kube::CustomResourceExt;

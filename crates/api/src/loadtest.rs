@@ -8,13 +8,15 @@ use kube::CustomResource;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::data::{DataSet, EnvVar, File};
 use crate::scenario::Scenario;
 use crate::status::LoadTestStatus;
-use crate::units::Micros;
+use crate::step::{Auth, Redirects, Step};
+use crate::units::{Micros, Rate};
 
 /// One run of a load test: what load to put on which service, and what must hold. It runs once, as a Job does,
 /// and then holds the figures and the verdict. To run it again, create another one (kubectl create with
-/// generateName, or delete and apply). The spec is immutable, apart from `suspend`.
+/// generateName, or delete and apply). The spec is immutable, apart from `suspend` and `scale`.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "proofload.dev",
@@ -38,20 +40,46 @@ use crate::units::Micros;
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "self.target == oldSelf.target && self.scenarios == oldSelf.scenarios && self.criteria == oldSelf.criteria \
-              && self.runners == oldSelf.runners && self.results == oldSelf.results",
-     "message": "a LoadTest is one run: its spec cannot be changed, apart from suspend. Delete it and create it again, \
-                 or create another one under another name"},
+              && self.runners == oldSelf.runners && self.results == oldSelf.results && self.data == oldSelf.data \
+              && self.files == oldSelf.files && self.env == oldSelf.env && self.setup == oldSelf.setup \
+              && self.teardown == oldSelf.teardown && has(self.seed) == has(oldSelf.seed) \
+              && (!has(self.seed) || self.seed == oldSelf.seed)",
+     "message": "a LoadTest is one run: its spec cannot be changed, apart from suspend and scale. Delete it and create it \
+                 again, or create another one under another name"},
     {"rule": "self.scenarios.all(s, self.scenarios.exists_one(t, t.name == s.name))",
      "message": "expected scenario names that differ from each other"},
     {"rule": "self.scenarios.all(s, !has(s.after) || self.scenarios.exists(t, t.name == s.after))",
      "message": "expected after to name a scenario of this test"},
+    {"rule": "self.scale.all(s, self.scenarios.exists(t, t.name == s.scenario))",
+     "message": "expected scale to name a scenario of this test"},
 ]))]
 pub struct LoadTestSpec {
     /// The service under test.
     pub target: Target,
-    /// What traffic to send. All scenarios begin together unless one names another in `after`.
+    /// Tables whose rows templates use, by name: `{{accounts.user}}` is the column `user` of the data set `accounts`.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    pub data: BTreeMap<String, DataSet>,
+    /// Files that requests send, by name.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    pub files: BTreeMap<String, File>,
+    /// Variables of the runners' environment, for templates: `{{env.TOKEN}}`. The place for secrets.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub env: Vec<EnvVar>,
+    /// Done once before all load, by one runner. What its steps extract every user of every runner has. If a step fails,
+    /// no load begins and the verdict is `Error`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub setup: Vec<Step>,
+    /// What traffic to send. All scenarios begin together unless one says otherwise in `after` or `at`.
     #[schemars(length(min = 1, max = 32))]
     pub scenarios: Vec<Scenario>,
+    /// Done once after all load, by one runner, also when the run was stopped or aborted.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub teardown: Vec<Step>,
     /// What must hold. Without criteria the verdict is `Unjudged`.
     #[serde(default)]
     #[schemars(length(max = 64))]
@@ -62,10 +90,38 @@ pub struct LoadTestSpec {
     /// What becomes of the results.
     #[serde(default)]
     pub results: Results,
+    /// From what every random choice follows: the same seed, the same requests. Default: follows from the test's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
+    pub seed: Option<u64>,
+    /// Another load than planned, from when it is set to the end of the scenario (`proofload scale`). The last word on
+    /// each scenario counts, and every change is in the report.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub scale: Vec<Scale>,
     /// Before the run: it does not start until this is false. During the run: the load is stopped at once and the
     /// verdict is `Inconclusive`, since a load test cannot be continued.
     #[serde(default)]
     pub suspend: bool,
+}
+
+/// Another load for a scenario: exactly one of `users` and `rate`, as its load model has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.users) != has(self.rate)", "message": "expected exactly one of users and rate"},
+]))]
+pub struct Scale {
+    /// The scenario.
+    #[schemars(length(min = 1, max = 63))]
+    pub scenario: String,
+    /// So many users from now on, over all runners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1_000_000))]
+    pub users: Option<u32>,
+    /// So many iterations that begin from now on, over all runners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// The service under test.
@@ -76,10 +132,20 @@ pub struct Target {
     /// `http` only, in this version.
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^http://[!-~]+$"))]
     pub base_url: String,
-    /// Headers of every request.
+    /// Headers of every request. One that needs what a step of `setup` or `onStart` extracts is left out of the steps
+    /// there that come before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64))]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
     pub headers: BTreeMap<String, String>,
+    /// Who sends the requests, e.g. `{bearer: "{{token}}"}`; left out where a header would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// Whether each user keeps the cookies that the target sets, and sends them back.
+    #[serde(default = "Target::default_cookies")]
+    pub cookies: bool,
+    /// What to do about answers that point elsewhere.
+    #[serde(default)]
+    pub redirects: Redirects,
     /// How long a request may take, from its intended time to the last byte of the response, before it is counted as
     /// `timeout`.
     #[serde(default = "Target::default_timeout")]
@@ -93,13 +159,19 @@ impl Target {
     const fn default_timeout() -> Micros {
         Micros::from_secs(30)
     }
+
+    const fn default_cookies() -> bool {
+        true
+    }
 }
 
-/// How users share connections. Exactly one of both; default `{perUser: 1}`.
+/// How users share connections, and how long they keep them. At most one of `perUser` and `shared`; default
+/// `{perUser: 1}`. A new connection goes to the next of all addresses that the target's name has at that moment (asked
+/// for again when the name's time to live is over): with `maxAge`, the load follows a Service that scales.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.perUser) != has(self.shared)", "message": "expected exactly one of perUser and shared"},
+    {"rule": "!(has(self.perUser) && has(self.shared))", "message": "expected at most one of perUser and shared"},
 ]))]
 pub struct Connections {
     /// Each user has this many connections of its own, kept alive, and sends its requests over them in turn.
@@ -111,11 +183,27 @@ pub struct Connections {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub shared: Option<u32>,
+    /// Whether a connection takes more than one request. `false`: each request has a connection of its own.
+    #[serde(default = "Connections::default_keep_alive")]
+    pub keep_alive: bool,
+    /// A connection that has taken so many requests is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_requests: Option<u32>,
+    /// A connection that has been open for so long is closed before the next request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Micros>,
+}
+
+impl Connections {
+    const fn default_keep_alive() -> bool {
+        true
+    }
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { per_user: Some(1), shared: None }
+        Self { per_user: None, shared: None, keep_alive: true, max_requests: None, max_age: None }
     }
 }
 
@@ -124,17 +212,37 @@ impl Default for Connections {
 #[serde(rename_all = "camelCase")]
 pub struct Criterion {
     /// `aggregate(metric) operator value`, e.g. `p95(latency) < 500ms`, `rate(errors) < 1%`,
-    /// `rate(requests) >= 1000/s`, `count(status(503)) == 0`.
+    /// `rate(requests) >= 1000/s`, `count(status(503)) == 0`, `rate(dropped) < 0.1%`, `rate(check(json $.state)) > 99%`.
     #[schemars(length(min = 1, max = 256))]
     pub expr: String,
-    /// The scenario, or `scenario/step`, that is judged. Default: the whole run.
+    /// The scenario, `scenario/step` or `scenario/group`, or `setup` or `teardown`, that is judged. Default: the whole
+    /// run, without setup and teardown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 127))]
     // Not `on`: to kubectl, which reads YAML 1.1, a bare `on` is `true`.
     pub of: Option<String>,
+    /// The stage that is judged, by its name: of the scenario in `of`, or of every scenario that has one of that name.
+    /// Default: all of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub during: Option<String>,
+    /// Ends the run as `Failed` as soon as the criterion does not hold in a window of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Abort>,
     /// `Fail`: the run fails when this does not hold. `Warn`: it is said, and changes no verdict.
     #[serde(default)]
     pub severity: Severity,
+}
+
+/// When a criterion ends the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Abort {
+    /// How much time, up to now, is judged; over all runners.
+    pub window: Micros,
+    /// How long after the begin of what is judged the first window begins. Default: at once.
+    #[serde(default)]
+    pub after: Micros,
 }
 
 /// What a criterion that does not hold means.
@@ -269,7 +377,7 @@ pub enum OnLost {
 pub struct RunnerTemplate {
     /// Labels that a node must have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 63}))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints of nodes that do not matter.
     #[serde(skip_serializing_if = "Vec::is_empty")]

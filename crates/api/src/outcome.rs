@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// A response came, with a status that the step expects.
+    /// A response came, and all that the step expects of it held.
     Ok,
     /// A response came, with another status.
     UnexpectedStatus,
+    /// A response came with an expected status, and something else that the step expects did not hold.
+    FailedCheck,
     /// A complete response did not come within the timeout.
     Timeout,
     /// No connection could be made: refused, unreachable, no local port.
@@ -31,12 +33,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Every outcome, in the order of [`Outcome::index`].
     pub const ALL: [Self; Self::COUNT] = [
         Self::Ok,
         Self::UnexpectedStatus,
+        Self::FailedCheck,
         Self::Timeout,
         Self::Connect,
         Self::Reset,
@@ -56,6 +59,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::UnexpectedStatus => "unexpected-status",
+            Self::FailedCheck => "failed-check",
             Self::Timeout => "timeout",
             Self::Connect => "connect",
             Self::Reset => "reset",
@@ -73,7 +77,7 @@ impl Outcome {
 
     /// Whether a latency exists: a response came, or its timeout passed.
     pub const fn has_latency(self) -> bool {
-        matches!(self, Self::Ok | Self::UnexpectedStatus | Self::Timeout)
+        matches!(self, Self::Ok | Self::UnexpectedStatus | Self::FailedCheck | Self::Timeout)
     }
 }
 

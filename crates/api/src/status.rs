@@ -40,6 +40,9 @@ pub struct LoadTestStatus {
     /// Figures of each scenario.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scenarios: Vec<ScenarioStatus>,
+    /// What was searched, and what was found so far.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<SearchStatus>,
     /// What each criterion saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub criteria: Vec<CriterionStatus>,
@@ -214,6 +217,46 @@ pub struct ScenarioStatus {
     /// Its figures.
     #[serde(flatten)]
     pub figures: FiguresStatus,
+    /// Arrivals that found no free user, and were not sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A search for the highest load that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchStatus {
+    /// The scenario.
+    pub scenario: String,
+    /// The highest load that held, e.g. `40 users`; `-` where none has (yet).
+    pub answer: String,
+    /// The last steps, at most 32: the report has all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<SearchStepStatus>,
+}
+
+impl SearchStatus {
+    /// So many steps are shown at most.
+    pub const MOST_STEPS: usize = 32;
+}
+
+/// A step of a search.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchStepStatus {
+    /// Its load, e.g. `40 users`.
+    pub level: String,
+    /// Whether it was held; absent while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<bool>,
+    /// Why it was judged so, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// What a criterion saw.
@@ -225,6 +268,9 @@ pub struct CriterionStatus {
     /// What it is judged on, if not the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// The stages that it is judged on, if not all of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<String>,
     /// What a failure means.
     #[serde(default)]
     pub severity: Severity,

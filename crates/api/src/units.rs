@@ -2,6 +2,8 @@
 //!
 //! The API has no floating-point numbers: times are strings such as `90s` or `1h30m`, sizes `10Ki`.
 
+mod quantity;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::ops::{Add, Sub};
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use quantity::{ByteSize, InvalidQuantity, Rate, Share};
 
 /// A span of time in whole microseconds, the resolution of every figure.
 ///
@@ -174,6 +178,16 @@ impl fmt::Display for Size {
             0 => f.pad(&format!("{}{unit}", tenths / 10)),
             tenth => f.pad(&format!("{}.{tenth}{unit}", tenths / 10)),
         }
+    }
+}
+
+impl Size {
+    /// Reads `512`, `10Ki`, `64Mi`, `1Gi`.
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, suffix) = text.split_at(digits);
+        let (_, unit) = Self::UNITS.iter().find(|(unit, _)| *unit == suffix)?;
+        number.parse::<u64>().ok()?.checked_mul(*unit).map(Self)
     }
 }
 

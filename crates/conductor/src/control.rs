@@ -3,13 +3,18 @@
 //! Every request carries `Authorization: Bearer <JWT>`, signed with Ed25519 by the operator and valid for a short time
 //! for one run. Runners hold only the public key.
 
+use proofload_results::LevelRecord;
 use serde::{Deserialize, Serialize};
 
 /// `GET`: an encoded [`proofload_results::Snapshot`]. Also counts as a sign of life from the conductor.
 pub const SNAPSHOT: &str = "/v1/snapshot";
+/// `GET`: the same without cells, timeline and errors, of which there may be megabytes.
+pub const SNAPSHOT_WITHOUT_FIGURES: &str = "/v1/snapshot?figures=false";
 /// `POST` [`BeginRequest`]: begin scenarios. Idempotent; answers [`ClockResponse`].
 pub const BEGIN: &str = "/v1/begin";
-/// `POST`: no new request from now on. Idempotent; answers [`ClockResponse`].
+/// `POST` [`LevelRequest`]: take up levels of load. Idempotent; answers [`ClockResponse`].
+pub const LEVEL: &str = "/v1/level";
+/// `POST` [`proofload_results::StopNote`]: end all load but teardown; the first note counts. Idempotent; answers [`ClockResponse`].
 pub const STOP: &str = "/v1/stop";
 /// `POST`: the final snapshot has been stored, the runner may go. Refused (409) while load is under way.
 pub const ACKNOWLEDGE: &str = "/v1/acknowledge";
@@ -27,12 +32,25 @@ pub struct Claims {
 }
 
 /// Begin scenarios.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BeginRequest {
     /// Indices of scenarios of the plan.
     pub scenarios: Vec<usize>,
     /// When, in microseconds from the arrival of this message: no clock of another machine is trusted.
     pub in_micros: u64,
+    /// What setup extracted, as in [`proofload_results::Snapshot::variables`].
+    #[serde(default)]
+    pub variables: Vec<(u32, String)>,
+}
+
+/// Take up levels of load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LevelRequest {
+    /// Index of the scenario of the plan.
+    pub scenario: usize,
+    /// All levels of the scenario so far, the new ones at the end: a runner that missed one catches up, and one that has
+    /// them all does nothing.
+    pub levels: Vec<LevelRecord>,
 }
 
 /// A runner's clock as it answered.

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use proofload_api::Micros;
-use proofload_results::Snapshot;
+use proofload_results::{Snapshot, StopNote};
 
-use crate::decide::{Action, Begin, Conditions, Decision, decide};
+use crate::decide::{Action, Begin, Conditions, Decision, Steer, decide};
 
 /// What a conductor sees of one runner.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +45,11 @@ pub trait Fleet {
     /// Begins scenarios on some runners, as nearly at the same time as can be.
     fn begin(&mut self, begin: &Begin) -> impl Future<Output = ()> + Send;
 
-    /// Ends the load of some runners.
-    fn stop(&mut self, runners: &[u32]) -> impl Future<Output = ()> + Send;
+    /// Has some runners take up levels of load.
+    fn steer(&mut self, steer: &Steer) -> impl Future<Output = ()> + Send;
+
+    /// Ends the load of some runners, but for a teardown; `note` says why, and is what they answer from then on.
+    fn stop(&mut self, runners: &[u32], note: &StopNote) -> impl Future<Output = ()> + Send;
 }
 
 /// One pass: observe, decide, act. Returns what was seen and what was decided.
@@ -59,7 +62,12 @@ pub async fn pass<F: Fleet>(fleet: &mut F, conditions: &Conditions<'_>) -> (Vec<
                 fleet.begin(begin).await;
             }
         }
-        Action::Stop { runners, .. } => fleet.stop(runners).await,
+        Action::Steer(steers) => {
+            for steer in steers {
+                fleet.steer(steer).await;
+            }
+        }
+        Action::Stop { runners, note } => fleet.stop(runners, note).await,
         Action::Wait | Action::GiveUp { .. } | Action::Finish(_) => {}
     }
     (runners, decision)

@@ -1,28 +1,36 @@
 //! Load with all accounting on, to be compared with other generators: requests per second, CPU per request.
 //!
-//! `measure URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS]`: `measure http://127.0.0.1:8080/ 64 10 1` for the cost of
-//! a request, `measure http://127.0.0.1:8080/ 10000 20 1 2000` for lateness and memory at 5,000 requests per second.
+//! `measure URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS] [RATE]`: `measure http://127.0.0.1:8080/ 64 10 1` for the cost of
+//! a request, `measure http://127.0.0.1:8080/ 10000 20 1 2000` for lateness and memory at 5,000 requests per second,
+//! `measure http://127.0.0.1:8080/ 1000 20 1 0 5000` for the same by arrivals.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proofload_api::scenario::{Flow, Method, StatusPattern};
-use proofload_api::units::Micros;
+use proofload_api::step::{Method, Redirects, StatusPattern};
+use proofload_api::units::{Micros, Rate};
 use proofload_engine::{Engine, Options};
 use proofload_plan::{
-    Connections, Load, PLAN_VERSION, Plan, Request, Scenario, Segment, Span, Step, Target, ThinkTime, UserCurve,
+    Body, Connections, Flow, Keep, Load, Node, PLAN_VERSION, Plan, RateCurve, RateSpan, Request, Role, Scenario,
+    Segment, Span, Step, Target, Template, ThinkTime, UserCurve,
 };
 use proofload_results::{Cell, Times};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let url = args.get(1).ok_or("expected URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS]")?;
+    let url = args.get(1).ok_or("expected URL [CONNECTIONS] [SECONDS] [THREADS] [THINK_MS] [RATE]")?;
     let number = |at: usize, default: u64| args.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let (connections, seconds, threads) = (number(2, 64)?, number(3, 10)?, number(4, 1)?);
-    let plan = Arc::new(plan(url, u32::try_from(connections)?, seconds, number(5, 0)?)?);
-    let engine = Engine::launch(Arc::clone(&plan), Segment::WHOLE, Options { threads: usize::try_from(threads)? })?;
-    engine.begin(&[0], Instant::now() + Duration::from_millis(10));
+    let load = load(u32::try_from(connections)?, seconds, number(6, 0)?);
+    let plan = Arc::new(plan(url, load, number(5, 0)?)?);
+    let engine = Engine::launch(
+        Arc::clone(&plan),
+        Segment::WHOLE,
+        Options { threads: usize::try_from(threads)? },
+        Arc::default(),
+    )?;
+    engine.begin(&[0], Instant::now() + Duration::from_millis(10), &[]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let snapshot = runtime.block_on(async {
         // Snapshots are a part of what load costs.
@@ -38,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let requests = total.requests();
     let generator = &snapshot.generator;
     println!("{requests} requests, {} errors, {:.0}/s", total.errors(), requests as f64 / seconds as f64);
+    println!("{} arrivals dropped", snapshot.scenarios[0].dropped);
     println!("CPU per request {:.3} us", generator.cpu as f64 / requests.max(1) as f64);
     println!(
         "memory {} KiB, CPU {:.0}%",
@@ -57,19 +66,36 @@ fn show(name: &str, times: &Times) {
     println!("{name} us: p50 {} p90 {} p99 {} p99.9 {} max {}", at(50.0), at(90.0), at(99.0), at(99.9), at(100.0));
 }
 
-fn plan(url: &str, users: u32, seconds: u64, think: u64) -> Result<Plan, Box<dyn Error>> {
+/// Users that loop; or with a rate, arrivals.
+fn load(users: u32, seconds: u64, rate: u64) -> Load {
+    let (name, duration) = ("hold".to_owned(), Micros::from_secs(seconds));
+    if rate == 0 {
+        return Load::Users(UserCurve::new(vec![Span { name, from: users, to: users, duration }]));
+    }
+    let rate = Rate::per_second(rate);
+    let curve = RateCurve::new(vec![RateSpan { name, from: rate, to: rate, duration }]);
+    Load::Arrivals { curve, max_users: users }
+}
+
+fn plan(url: &str, load: Load, think: u64) -> Result<Plan, Box<dyn Error>> {
     let rest = url.strip_prefix("http://").ok_or("expected a URL that begins with http://")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
     let request = Request {
         method: Method::Get,
-        path: format!("/{path}"),
-        headers: vec![("Host".to_owned(), authority.to_owned())],
-        body: None,
+        path: Template::text(format!("/{path}")),
+        headers: vec![("Host".to_owned(), Template::text(authority))],
+        body: Body::None,
+        redirects: Redirects::Never,
     };
-    // Users that begin together would pause together.
-    let think = (think > 0).then(|| ThinkTime { min: Micros::ZERO, max: Micros::from_millis(2 * think) });
-    let hold = Span { name: "hold".to_owned(), from: users, to: users, duration: Micros::from_secs(seconds) };
+    let step = Step {
+        name: "get".to_owned(),
+        group: None,
+        request,
+        expect: vec![StatusPattern::Class(2)],
+        checks: Vec::new(),
+        extract: Vec::new(),
+    };
     Ok(Plan {
         version: PLAN_VERSION,
         run: "measure".to_owned(),
@@ -80,14 +106,29 @@ fn plan(url: &str, users: u32, seconds: u64, think: u64) -> Result<Plan, Box<dyn
             authority: authority.to_owned(),
             timeout: Micros::from_secs(30),
             connections: Connections::PerUser(1),
+            keep: Keep { max_requests: None, max_age: None },
+            cookies: true,
         },
+        data: Vec::new(),
+        files: Vec::new(),
+        env: Vec::new(),
+        variables: Vec::new(),
         scenarios: vec![Scenario {
             name: "measure".to_owned(),
+            role: Role::Main,
             after: None,
-            load: Load::Users(UserCurve::new(vec![hold])),
-            think_time: think,
-            flow: Flow::Sequence,
-            steps: vec![Step { name: "get".to_owned(), weight: 1, request, expect: vec![StatusPattern::Class(2)] }],
+            at: Micros::ZERO,
+            load,
+            // Users that begin together would pause together.
+            think_time: (think > 0)
+                .then(|| ThinkTime::Uniform { min: Micros::ZERO, max: Micros::from_millis(2 * think) }),
+            pacing: None,
+            graceful_stop: Micros::ZERO,
+            flow: Flow { nodes: vec![Node::Step(0)], weights: None },
+            steps: vec![step],
+            on_start: 0,
+            on_stop: 0,
+            data: Vec::new(),
         }],
         heartbeat_timeout: Micros::from_secs(120),
         timeline_width: Micros::from_secs(1),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use proofload_api::units::Micros;
 use proofload_results::snapshot::MAX_ERRORS;
-use proofload_results::{Cell, EncodedBucket, EncodedCell, ErrorRecord, ScenarioProgress, Times};
+use proofload_results::{Cell, EncodedBucket, EncodedCell, ErrorRecord, LevelRecord, ScenarioProgress, Times};
 use tokio::sync::mpsc;
 
 use crate::recorder::{Bucket, Delta, ErrorKey, Progress, Seen};
@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) ticket: u64,
     pub(crate) has_ended: bool,
     pub(crate) is_complete: bool,
+    /// What setup's user has extracted since the report before.
+    pub(crate) extracted: Vec<(u32, String)>,
     pub(crate) delta: Delta,
 }
 
@@ -27,6 +29,8 @@ pub(crate) struct Collector {
     pub(crate) inbox: mpsc::UnboundedReceiver<Report>,
     pub(crate) sequence: u64,
     pub(crate) ticket: u64,
+    /// What setup's user has extracted, if it is one of this engine.
+    pub(crate) extracted: Vec<(u32, String)>,
     cells: Vec<Kept<Cell, EncodedCell>>,
     lateness: Times,
     buckets: Vec<Kept<Total, EncodedBucket>>,
@@ -73,6 +77,7 @@ impl Collector {
             inbox,
             sequence: 0,
             ticket: 0,
+            extracted: Vec::new(),
             cells: (0..script.layout.len()).map(|_| Kept { sum: None, encoded: None }).collect(),
             lateness: Times::new(),
             buckets: Vec::new(),
@@ -83,7 +88,10 @@ impl Collector {
 
     /// Adds a report; each is added once, since each has what was measured since the one before.
     pub(crate) fn add(&mut self, report: Report) {
-        let Report { thread, ticket, has_ended, is_complete, delta } = report;
+        let Report { thread, ticket, has_ended, is_complete, extracted, delta } = report;
+        if !extracted.is_empty() {
+            self.extracted = extracted;
+        }
         self.threads[thread] = Thread { ticket, has_ended, is_complete, progress: delta.progress };
         for (index, cell) in delta.cells {
             let kept = &mut self.cells[index];
@@ -169,8 +177,14 @@ impl Collector {
         self.errors.iter().map(record).collect()
     }
 
-    /// A scenario over all threads, given when it and the run began.
-    pub(crate) fn progress(&self, scenario: usize, began: Option<Instant>, run: Option<Instant>) -> ScenarioProgress {
+    /// A scenario over all threads, given when it and the run began, and what was chosen of its load.
+    pub(crate) fn progress(
+        &self,
+        scenario: usize,
+        began: Option<Instant>,
+        run: Option<Instant>,
+        levels: Vec<LevelRecord>,
+    ) -> ScenarioProgress {
         let from_begin = |at: Instant| run.map_or(0, |run| Micros::from(at.saturating_duration_since(run)).0);
         let each = || self.threads.iter().map(|thread| &thread.progress[scenario]);
         let all_ended = each().all(|progress| progress.ended.is_some());
@@ -181,6 +195,10 @@ impl Collector {
             users: each().map(|progress| progress.users).sum(),
             iterations: each().map(|progress| progress.iterations).sum(),
             cut_iterations: each().map(|progress| progress.cut_iterations).sum(),
+            broken_iterations: each().map(|progress| progress.broken_iterations).sum(),
+            dropped: each().map(|progress| progress.dropped).sum(),
+            starved: each().map(|progress| progress.starved).sum(),
+            levels,
         }
     }
 }

@@ -3,16 +3,20 @@
 use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proofload_api::units::Micros;
-use proofload_plan::{Connections, PLAN_VERSION, Plan, Segment};
-use proofload_results::{EndCause, RunnerState, Snapshot};
+use proofload_plan::{Connections, Load, PLAN_VERSION, Plan, Role, Segment};
+use proofload_results::{EndCause, LevelRecord, RunnerState, Snapshot, StopNote};
 use tokio::sync::{mpsc, watch};
 
 use crate::collector::Collector;
+use crate::dial::Whereabouts;
 use crate::health::Health;
-use crate::script::Script;
+use crate::materials::Materials;
+use crate::names::{Names, Servers};
+use crate::scene::Change;
+use crate::script::{Peer, Script};
 use crate::worker::{self, Command, Common, Share};
 
 /// How to execute a plan, where the plan leaves it open.
@@ -70,40 +74,64 @@ pub struct Engine {
 }
 
 impl std::fmt::Debug for Engine {
+    /// What setup extracted may be secret: only how much of it there is.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let control = self.control();
         f.debug_struct("Engine")
             .field("run", &self.script.plan.run)
             .field("segment", &self.segment)
             .field("threads", &self.workers.len())
-            .field("control", &*control)
+            .field("run_begin", &control.run)
+            .field("begun", &control.scenarios)
+            .field("levels", &control.levels)
+            .field("stop", &control.stop)
+            .field("variables", &control.variables.len())
             .field("has_ended", &self.has_ended())
             .finish_non_exhaustive()
     }
 }
 
 /// What was commanded.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 struct Control {
     /// The run's begin.
     run: Option<Instant>,
     scenarios: Vec<Option<Instant>>,
+    /// Of each scenario, the levels that were chosen.
+    levels: Vec<Vec<LevelRecord>>,
+    /// There was a stop, but a teardown is to come.
+    awaits_teardown: bool,
     stop: Option<EndCause>,
+    note: Option<StopNote>,
+    variables: Vec<(u32, String)>,
 }
 
 impl Engine {
     /// Starts the threads for one segment of a plan; they wait for [`Engine::begin`].
-    pub fn launch(plan: Arc<Plan>, segment: Segment, options: Options) -> Result<Self, EngineError> {
+    /// `materials` are those of this plan.
+    pub fn launch(
+        plan: Arc<Plan>,
+        segment: Segment,
+        options: Options,
+        materials: Arc<Materials>,
+    ) -> Result<Self, EngineError> {
         if plan.version != PLAN_VERSION {
             return Err(EngineError::Version(plan.version));
         }
         let threads = threads(&plan, segment, options)?;
-        let scenarios = vec![None; plan.scenarios.len()];
-        let script = Arc::new(Script::new(plan)?);
+        let (scenarios, levels) = (vec![None; plan.scenarios.len()], vec![Vec::new(); plan.scenarios.len()]);
+        let script = Arc::new(Script::new(plan, materials)?);
         let (reports, inbox) = mpsc::unbounded_channel();
         let (ended_sender, ended) = watch::channel(false);
         let common = Arc::new(Common {
             script: Arc::clone(&script),
+            whereabouts: match &script.peer {
+                Peer::Address(address) => Whereabouts::At(*address),
+                Peer::Name(name, port) => {
+                    let names = Names::start(name.clone(), *port, Servers::of_system(script.timeout));
+                    Whereabouts::Named(names.map_err(EngineError::Thread)?)
+                }
+            },
             health: Health::new(threads),
             at_work: AtomicUsize::new(threads),
             ended: ended_sender,
@@ -117,40 +145,87 @@ impl Engine {
             segment,
             common,
             workers: workers.map_err(EngineError::Thread)?,
-            control: Mutex::new(Control { scenarios, ..Control::default() }),
+            control: Mutex::new(Control { scenarios, levels, ..Control::default() }),
             ended,
             epoch: Instant::now(),
         })
     }
 
     /// Begins scenarios, by their index, at a time. The first call fixes the run's begin; later ones begin scenarios
-    /// that come `after` others. A scenario that has begun is not begun again, and none is after a stop.
+    /// that come `after` others. A scenario that has begun is not begun again, and none is after a stop but teardown.
+    /// `variables` are what setup extracted, where there was one: by index of the plan's variables.
     ///
     /// # Panics
     /// If the plan has no such scenario.
-    pub fn begin(&self, scenarios: &[usize], at: Instant) {
+    pub fn begin(&self, scenarios: &[usize], at: Instant, variables: &[(u32, String)]) {
         let mut control = self.control();
-        if control.stop.is_some() {
-            return;
+        if !variables.is_empty() {
+            control.variables = variables.to_vec();
         }
-        let mut fresh: Vec<usize> = scenarios.iter().copied().filter(|i| control.scenarios[*i].is_none()).collect();
+        let teardown = self.script.plan.index_of(Role::Teardown).filter(|_| control.awaits_teardown);
+        let may_begin = |scenario: usize| control.stop.is_none() || Some(scenario) == teardown;
+        let is_fresh = |scenario: &usize| control.scenarios[*scenario].is_none() && may_begin(*scenario);
+        let mut fresh: Vec<usize> = scenarios.iter().copied().filter(is_fresh).collect();
         fresh.sort_unstable();
         fresh.dedup();
+        if fresh.is_empty() {
+            return;
+        }
         let run = *control.run.get_or_insert(at);
-        for scenario in &fresh {
-            control.scenarios[*scenario] = Some(at);
+        let fresh: Vec<_> = fresh.into_iter().map(|i| (i, at + self.script.tracks[i].at)).collect();
+        for (scenario, at) in &fresh {
+            control.scenarios[*scenario] = Some(*at);
         }
         self.common.health.begin(run);
-        self.tell(&Command::Begin { scenarios: fresh, at, run });
+        let variables = control.variables.clone().into();
+        self.tell(&Command::Begin { scenarios: fresh, run, variables });
+    }
+
+    /// Takes up levels of load of a scenario: all of them so far, the new ones at the end. One that has been taken up is
+    /// not taken up again, and none is before the run's begin, after a stop, or of a fixed amount of work.
+    ///
+    /// # Panics
+    /// If the plan has no such scenario.
+    pub fn take_levels(&self, scenario: usize, levels: &[LevelRecord]) {
+        let known = Instant::now();
+        let mut control = self.control();
+        let Some(run) = control.run.filter(|_| control.stop.is_none()) else { return };
+        if matches!(self.script.tracks[scenario].load, Load::Iterations { .. }) {
+            return;
+        }
+        let taken = control.levels[scenario].len();
+        let news = levels.get(taken..).unwrap_or_default();
+        if news.is_empty() {
+            return;
+        }
+        control.levels[scenario].extend(news);
+        let change = |record: &LevelRecord| Change {
+            level: record.level,
+            from: run + Duration::from_micros(record.from),
+            known,
+        };
+        self.tell(&Command::Change { scenario, changes: news.iter().map(change).collect() });
     }
 
     /// Ends the load: no new request begins from now on, those not sent yet are cut off, those under way half a second
-    /// later ([`proofload_api::Outcome::Interrupted`]). All has ended within a second. The first cause counts.
-    pub fn stop(&self, cause: EndCause) {
+    /// later ([`proofload_api::Outcome::Interrupted`]). All has ended within a second, and the engine with it; but after a
+    /// stop by the conductor ([`EndCause::Stopped`]) of a run with a teardown that had begun, it waits for the begin of
+    /// that. The first cause counts, but for one that leaves no time for a teardown; of the notes, which say why, the
+    /// first.
+    pub fn stop(&self, cause: EndCause, note: Option<StopNote>) {
         let mut control = self.control();
-        if control.stop.is_none() {
-            control.stop = Some(cause);
-            self.tell(&Command::Stop);
+        let is_news = control.stop.is_none() || (control.awaits_teardown && cause != EndCause::Stopped);
+        if !is_news || self.has_ended() {
+            return;
+        }
+        let teardown = self.script.plan.index_of(Role::Teardown).map(|teardown| control.scenarios[teardown].is_some());
+        let leaves_time = cause == EndCause::Stopped && control.run.is_some();
+        control.stop = Some(cause);
+        control.note = control.note.take().or(note);
+        control.awaits_teardown = leaves_time && teardown.is_some();
+        // A teardown under way has no load beside it, and is let to end.
+        if !(leaves_time && teardown == Some(true)) {
+            self.tell(&Command::Stop { waits: control.awaits_teardown });
         }
     }
 
@@ -197,7 +272,7 @@ impl Engine {
             None if control.run.is_none() => RunnerState::Waiting,
             None => RunnerState::Running,
         };
-        let scenarios = control.scenarios.iter().enumerate();
+        let scenarios = control.scenarios.iter().zip(control.levels).enumerate();
         let mut generator = self.common.health.record();
         generator.lateness = collector.lateness().encode();
         let clock = |at: Instant| Micros::from(at.saturating_duration_since(self.epoch)).0;
@@ -208,11 +283,15 @@ impl Engine {
             state,
             clock: clock(Instant::now()),
             began: control.run.map(clock),
-            scenarios: scenarios.map(|(i, began)| collector.progress(i, *began, control.run)).collect(),
+            scenarios: scenarios
+                .map(|(i, (began, levels))| collector.progress(i, *began, control.run, levels))
+                .collect(),
             cells: if control.run.is_some() { collector.cells() } else { Vec::new() },
             timeline: collector.timeline(),
             errors: collector.errors(self.script.plan.target.timeout),
             generator,
+            variables: if control.variables.is_empty() { collector.extracted.clone() } else { control.variables },
+            stop: control.note,
         }
     }
 
@@ -232,6 +311,11 @@ impl Engine {
 fn threads(plan: &Plan, segment: Segment, options: Options) -> Result<usize, EngineError> {
     let users = plan.scenarios.iter().map(|scenario| segment.share(scenario.load.users())).max().unwrap_or(0);
     let mut threads = options.threads.min(users as usize).max(1);
+    // An arrival is a thread's before there is a user for it, so that each thread needs one.
+    for scenario in plan.scenarios.iter().filter(|scenario| scenario.load.is_open()) {
+        let share = segment.share(scenario.load.users()) as usize;
+        threads = threads.min(share).max(1);
+    }
     if let Connections::Shared(connections) = plan.target.connections {
         let share = segment.share(connections) as usize;
         if share == 0 && users > 0 {

@@ -5,22 +5,31 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use proofload_api::step::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::buffers::Buffers;
 use crate::failure::Failure;
-use crate::http1::{Prepared, Response};
+use crate::http1::{Kept, Message, Response};
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
 
-/// Where responses are read to. One for each thread is enough, since nothing of a response is kept between two reads:
-/// a user that waits for its response has no buffer.
-pub(crate) struct Scratch(RefCell<Box<[u8]>>);
+/// What the users of one thread use in turn.
+pub(crate) struct Scratch {
+    /// Where responses are read to. One for each thread is enough, since what is wanted of a response is taken from it
+    /// between two reads: a user that waits for its response has no buffer.
+    read: RefCell<Box<[u8]>>,
+    /// What is needed for as long as a request is under way.
+    pub(crate) buffers: Buffers,
+    /// Which checks of an answer held.
+    pub(crate) held: RefCell<Vec<bool>>,
+}
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Self(RefCell::new(vec![0; READ].into()))
+        Self { read: RefCell::new(vec![0; READ].into()), buffers: Buffers::default(), held: RefCell::default() }
     }
 }
 
@@ -35,36 +44,38 @@ pub(crate) struct Traffic {
 /// Sends a request and follows its response to the end; whether the connection can be used again.
 pub(crate) async fn exchange(
     stream: &mut TcpStream,
-    request: &Prepared,
+    request: &Message<'_>,
     scratch: &Scratch,
     traffic: &mut Traffic,
+    kept: &mut Kept<'_>,
 ) -> Result<bool, Failure> {
-    let mut under_way =
-        UnderWay { request, response: Response::new(request.is_head), written: 0, broken: None, traffic };
+    let response = Response::new(request.method() == Method::Head);
+    let mut under_way = UnderWay { request, response, written: 0, broken: None, traffic, kept };
     poll_fn(|cx| {
-        if under_way.written < request.bytes.len() {
+        if under_way.written < request.length() {
             under_way.write(stream, cx);
         }
-        under_way.read(stream, cx, &mut scratch.0.borrow_mut())
+        under_way.read(stream, cx, &mut scratch.read.borrow_mut())
     })
     .await
 }
 
-struct UnderWay<'a> {
-    request: &'a Prepared,
+struct UnderWay<'a, 'b, 'c> {
+    request: &'a Message<'b>,
     response: Response,
     written: usize,
     /// Why no more can be written.
     broken: Option<Failure>,
     traffic: &'a mut Traffic,
+    kept: &'a mut Kept<'c>,
 }
 
-impl UnderWay<'_> {
+impl UnderWay<'_, '_, '_> {
     /// Writes what the connection takes. An error does not end the exchange: a target that refuses a large body answers,
     /// and closes.
     fn write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) {
-        while self.broken.is_none() && self.written < self.request.bytes.len() {
-            match Pin::new(&mut *stream).poll_write(cx, &self.request.bytes[self.written..]) {
+        while self.broken.is_none() && self.written < self.request.length() {
+            match Pin::new(&mut *stream).poll_write(cx, self.request.rest(self.written)) {
                 Poll::Ready(Ok(written)) => {
                     self.written += written;
                     self.traffic.bytes_out += written as u64;
@@ -100,7 +111,7 @@ impl UnderWay<'_> {
 
     /// Whether the connection can be used again; none if the response goes on.
     fn follow(&mut self, bytes: &[u8]) -> Result<Option<bool>, Failure> {
-        let followed = self.response.follow(bytes);
+        let followed = self.response.follow(bytes, self.kept);
         self.traffic.status = self.response.status();
         self.traffic.bytes_in += *followed.as_ref().unwrap_or(&bytes.len()) as u64;
         let used = followed?;
@@ -109,8 +120,8 @@ impl UnderWay<'_> {
         }
         // Bytes beyond the response answer nothing that was asked. The request has its own response; the connection is
         // given up, since the next one's could not be told from them.
-        let is_exact = used == bytes.len() && self.written == self.request.bytes.len();
-        Ok(Some(is_exact && self.response.keeps_alive() && !self.request.closes))
+        let is_exact = used == bytes.len() && self.written == self.request.length();
+        Ok(Some(is_exact && self.response.keeps_alive() && !self.request.closes()))
     }
 
     fn at_end(&mut self) -> Result<Option<bool>, Failure> {

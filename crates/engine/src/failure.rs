@@ -1,6 +1,7 @@
 //! Why a request failed: its outcome, and the words for it.
 
 use std::io;
+use std::sync::Arc;
 
 use proofload_api::Outcome;
 
@@ -24,6 +25,28 @@ pub(crate) enum Detail {
     Timeout,
     /// The resolver's words.
     Dns(Box<str>),
+    /// A check did not hold.
+    Check(Arc<CheckText>, Why),
+}
+
+/// A check in words, as the plan has it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CheckText {
+    pub(crate) name: String,
+    pub(crate) expected: String,
+}
+
+/// Why a check did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// The answer is otherwise than expected.
+    Expected,
+    /// The body is too long to be looked at.
+    TooLong,
+    /// The body is no JSON.
+    NotJson,
+    /// What was found is too long to be kept.
+    LongValue,
 }
 
 impl Failure {
@@ -46,7 +69,7 @@ impl Failure {
         Self { outcome: Outcome::Closed, detail: Detail::Text(text) }
     }
 
-    pub(crate) fn dns(error: &io::Error) -> Self {
+    pub(crate) fn dns(error: &dyn std::fmt::Display) -> Self {
         const MAX: usize = 200;
         let words: String = error.to_string().chars().take(MAX).collect();
         Self { outcome: Outcome::Dns, detail: Detail::Dns(words.into()) }
@@ -80,6 +103,16 @@ impl Detail {
             Self::Os(number) => io::Error::from_raw_os_error(*number).to_string().to_lowercase(),
             Self::Timeout => format!("timeout after {timeout}"),
             Self::Dns(words) => format!("name not resolved: {words}"),
+            Self::Check(text, why) => {
+                let CheckText { name, expected } = &**text;
+                let got = match why {
+                    Why::Expected => "",
+                    Why::TooLong => ", got a body over 1 MiB",
+                    Why::NotJson => ", got a body that is not JSON",
+                    Why::LongValue => ", got one over 64 KiB, which is too long to be kept",
+                };
+                format!("check \"{name}\" failed: expected {expected}{got}")
+            }
         }
     }
 }

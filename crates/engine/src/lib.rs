@@ -4,25 +4,40 @@
 //! thread, so that nothing on the way of a request is locked. What threads measure leaves them as a delta when a
 //! snapshot is asked for, and is added up where it was asked.
 //!
-//! Four parts that know little of each other:
+//! Five parts that know little of each other:
 //! - `pacer`: when things are due, to the microsecond, and what is cut off when;
-//! - `exchange`, `connections`, `http1`: one request over one connection;
+//! - `names`, `dial`, `connections`, `exchange`, `http1`: one request over one connection;
+//! - `script`, `program`, `render`, `rows`, `cookies`, `checks`, `redirect`: what is sent, and what is made of the answer;
+//!   `materials`: what it is made of;
 //! - `recorder`, `collector`: counters and distributions, per thread and in all;
-//! - `worker`, `user`: the users of a thread, and what one does.
+//! - `worker`, `crowd`, `scene`, `user`, `performer`: the users of a thread, when one is at work, and what it does then.
 
+mod buffers;
 mod cgroup;
+mod checks;
 mod collector;
 mod connections;
+mod cookies;
+mod crowd;
 mod dial;
 mod engine;
 mod exchange;
 mod failure;
 mod health;
 mod http1;
+mod materials;
+mod names;
 mod pacer;
+mod performer;
+mod program;
 mod recorder;
+mod redirect;
+mod render;
+mod rows;
+mod scene;
 mod script;
 mod user;
 mod worker;
 
 pub use engine::{Engine, EngineError, Options};
+pub use materials::{Materials, Mounted, Shelf};

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ const CUT: u32 = u32::MAX - 1;
 pub(crate) enum Fate {
     /// Its deadline has passed.
     Timeout,
-    /// The run was stopped.
+    /// The run was stopped, or the time that was left to what was under way at the end of its load is over.
     Cut,
 }
 
@@ -54,6 +54,8 @@ struct State {
     /// For when the timer is set.
     armed: Option<Instant>,
     next_scan: Option<Instant>,
+    /// Counts resumptions, so that an alarm of a stop before one is told apart.
+    resumed: u32,
 }
 
 /// What the pacer knows of one task.
@@ -63,6 +65,10 @@ struct Slot {
     /// Counts sleeps, so that an alarm of an earlier one is told apart.
     sleeps: u32,
     doing: Doing,
+    /// Its sleep was ended early, since the load has changed.
+    nudged: bool,
+    /// When what it does is cut off, if it is then.
+    end: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,12 +126,33 @@ impl Pacer {
         if self.stopped.replace(true) {
             return;
         }
-        self.state.borrow_mut().end(|doing| match doing {
-            Doing::Sleeping => Some(Doing::Nothing),
-            Doing::Waiting(_) => Some(Doing::Over(Fate::Cut)),
-            _ => None,
-        });
-        self.alarm(now + GRACE, CUT, 0);
+        let resumed = {
+            let mut state = self.state.borrow_mut();
+            state.end(|slot| match slot.doing {
+                Doing::Sleeping => Some(Doing::Nothing),
+                Doing::Waiting(_) => Some(Doing::Over(Fate::Cut)),
+                _ => None,
+            });
+            state.resumed
+        };
+        self.alarm(now + GRACE, CUT, resumed);
+    }
+
+    /// Lets new load begin after a stop, of whose load nothing must be left.
+    pub(crate) fn resume(&self) {
+        self.stopped.set(false);
+        self.state.borrow_mut().resumed += 1;
+    }
+
+    /// Ends all pauses and has every task look again at what it is to do: the load has changed.
+    pub(crate) fn nudge(&self) {
+        for slot in &mut self.state.borrow_mut().slots {
+            if slot.doing == Doing::Sleeping {
+                slot.doing = Doing::Nothing;
+                slot.nudged = true;
+            }
+            slot.wake();
+        }
     }
 
     /// A place for a task.
@@ -166,10 +193,13 @@ impl Pacer {
         {
             state.alarms.pop();
             match slot {
-                // Any other scan has been overtaken by an earlier one, which sees to what follows.
+                // Any other scan has been overtaken by an earlier one, which sees to what follows; any other cut by a
+                // resumption.
                 SCAN if state.next_scan == Some(at) => self.scan(&mut state, now),
-                SCAN => {}
-                CUT => state.end(|doing| matches!(doing, Doing::Sent(_)).then_some(Doing::Over(Fate::Cut))),
+                CUT if state.resumed == sleep => {
+                    state.end(|slot| matches!(slot.doing, Doing::Sent(_)).then_some(Doing::Over(Fate::Cut)));
+                }
+                SCAN | CUT => {}
                 _ => state.wake_sleeper(slot, sleep),
             }
         }
@@ -182,13 +212,13 @@ impl Pacer {
     /// Ends the requests whose deadline has passed; comes again when the next one's has.
     fn scan(&self, state: &mut State, now: Instant) {
         let mut earliest = None;
-        state.end(|doing| match doing {
-            Doing::Waiting(deadline) | Doing::Sent(deadline) if deadline <= now => Some(Doing::Over(Fate::Timeout)),
-            Doing::Waiting(deadline) | Doing::Sent(deadline) => {
-                earliest = Some(earliest.map_or(deadline, |earliest: Instant| earliest.min(deadline)));
-                None
+        state.end(|slot| {
+            let (due, fate) = slot.due()?;
+            if due <= now {
+                return Some(Doing::Over(fate));
             }
-            _ => None,
+            earliest = Some(earliest.map_or(due, |earliest: Instant| earliest.min(due)));
+            None
         });
         state.next_scan = earliest.map(|earliest| earliest.max(now + self.grain));
         if let Some(at) = state.next_scan {
@@ -199,9 +229,9 @@ impl Pacer {
 
 impl State {
     /// Changes what tasks are doing, and wakes those.
-    fn end(&mut self, mut change: impl FnMut(Doing) -> Option<Doing>) {
+    fn end(&mut self, mut change: impl FnMut(&Slot) -> Option<Doing>) {
         for slot in &mut self.slots {
-            if let Some(doing) = change(slot.doing) {
+            if let Some(doing) = change(slot) {
                 slot.doing = doing;
                 slot.wake();
             }
@@ -218,6 +248,15 @@ impl State {
 }
 
 impl Slot {
+    /// When the request that it does is over, and why then.
+    fn due(&self) -> Option<(Instant, Fate)> {
+        let (Doing::Waiting(deadline) | Doing::Sent(deadline)) = self.doing else { return None };
+        match self.end {
+            Some(end) if end < deadline => Some((end, Fate::Cut)),
+            _ => Some((deadline, Fate::Timeout)),
+        }
+    }
+
     fn wake(&self) {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
@@ -237,7 +276,7 @@ impl Place<'_> {
         action(&mut self.pacer.state.borrow_mut().slots[self.slot as usize])
     }
 
-    /// Waits until a time, or until the stop; whether the time came. At once if it has passed.
+    /// Waits until a time, or until the stop, or until the load changes; whether the time came. At once if it has passed.
     pub(crate) async fn sleep_until(&self, at: Instant) -> bool {
         if self.pacer.is_stopped() {
             return false;
@@ -248,6 +287,7 @@ impl Place<'_> {
         let sleep = self.slot(|slot| {
             slot.sleeps = slot.sleeps.wrapping_add(1);
             slot.doing = Doing::Sleeping;
+            slot.nudged = false;
             slot.sleeps
         });
         self.pacer.alarm(at, self.slot, sleep);
@@ -258,18 +298,41 @@ impl Place<'_> {
             })
         })
         .await;
-        !self.pacer.is_stopped()
+        // Reading the clock here would cost each pause of each user a little; a nudge is rare, and says so.
+        !self.pacer.is_stopped() && !self.slot(|slot| std::mem::take(&mut slot.nudged))
+    }
+
+    /// From now on, whatever it does is cut off at this time, if there is one.
+    pub(crate) fn end_at(&self, end: Option<Instant>) {
+        let due = self.slot(|slot| {
+            slot.end = end;
+            slot.due()
+        });
+        if let Some((due, _)) = due {
+            self.scan_by(due);
+        }
+    }
+
+    fn scan_by(&self, due: Instant) {
+        let next_scan = self.pacer.state.borrow().next_scan;
+        if next_scan.is_none_or(|scan| due < scan) {
+            self.pacer.state.borrow_mut().next_scan = Some(due);
+            self.pacer.alarm(due, SCAN, 0);
+        }
     }
 
     /// Does a request unless its deadline or a stop comes first. It is up to `request` to say when it is sent.
-    pub(crate) async fn within<T>(&self, deadline: Instant, request: impl Future<Output = T>) -> Result<T, Fate> {
-        self.slot(|slot| slot.doing = Doing::Waiting(deadline));
-        let next_scan = self.pacer.state.borrow().next_scan;
-        if next_scan.is_none_or(|scan| deadline < scan) {
-            self.pacer.state.borrow_mut().next_scan = Some(deadline);
-            self.pacer.alarm(deadline, SCAN, 0);
-        }
-        let mut request = pin!(request);
+    /// The request is pinned by who calls, since a future that is given away has its place in memory twice.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Instant,
+        mut request: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Fate> {
+        let due = self.slot(|slot| {
+            slot.doing = Doing::Waiting(deadline);
+            slot.end.map_or(deadline, |end| end.min(deadline))
+        });
+        self.scan_by(due);
         let result = poll_fn(|cx| {
             let fate = self.slot(|slot| {
                 slot.remember(cx);
@@ -301,12 +364,16 @@ impl Drop for Place<'_> {
         let slot = &mut state.slots[self.slot as usize];
         slot.doing = Doing::Nothing;
         slot.waker = None;
+        slot.nudged = false;
+        slot.end = None;
         state.free.push(self.slot);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     /// Does something with a pacer at work.
@@ -346,13 +413,13 @@ mod tests {
                     place.sent();
                     std::future::pending::<()>().await;
                 };
-                assert_eq!(place.within(deadline, hang).await, Err(Fate::Timeout));
+                assert_eq!(place.within(deadline, pin!(hang)).await, Err(Fate::Timeout));
                 assert!(Instant::now() >= deadline);
             };
             // The later ones are due earlier, so that each asks for a scan of its own.
             tokio::join!(request(40), request(30), request(20), request(10));
             let place = pacer.place();
-            assert_eq!(place.within(begin + Duration::from_mins(1), async { 7 }).await, Ok(7));
+            assert_eq!(place.within(begin + Duration::from_mins(1), pin!(async { 7 })).await, Ok(7));
             assert!(place.sleep_until(begin + Duration::from_millis(60)).await);
             assert_eq!(pacer.state.borrow().alarms.len(), 1, "the scan of the last request");
         });

@@ -29,6 +29,8 @@ pub(crate) struct Finished<'a> {
     pub(crate) end: Instant,
     /// What went wrong, if something did.
     pub(crate) detail: Option<&'a Detail>,
+    /// Which of the step's checks held, in their order; none where they were not looked at.
+    pub(crate) checks: &'a [bool],
 }
 
 /// What one thread measured since it was asked last. The scenarios' progress is cumulative.
@@ -56,6 +58,9 @@ pub(crate) struct Progress {
     pub(crate) users: u32,
     pub(crate) iterations: u64,
     pub(crate) cut_iterations: u64,
+    pub(crate) broken_iterations: u64,
+    pub(crate) dropped: u64,
+    pub(crate) starved: u64,
 }
 
 /// Errors that are one.
@@ -120,10 +125,20 @@ impl Recorder {
         self.began.map_or(Micros::ZERO, |began| at.saturating_duration_since(began).into())
     }
 
+    /// Counts an arrival that found no free user; the cell is that of its stage and the scenario's first step.
+    pub(crate) fn drop_arrival(&mut self, scenario: usize, cell: usize) {
+        self.progress[scenario].dropped += 1;
+        self.cells[cell].get_or_insert_default().dropped += 1;
+    }
+
     /// Counts a request, once.
     pub(crate) fn record(&mut self, finished: &Finished<'_>) {
         let sample = &finished.sample;
-        self.cells[finished.cell].get_or_insert_default().record(sample);
+        let cell = self.cells[finished.cell].get_or_insert_default();
+        cell.record(sample);
+        for (place, held) in finished.checks.iter().enumerate() {
+            cell.check(place, *held);
+        }
         self.lateness.record(finished.lateness.0);
         let is_error = sample.outcome.is_error();
         let bucket = self.bucket(finished.end);
@@ -183,8 +198,8 @@ impl Recorder {
     }
 
     /// Takes what was measured since the last time.
-    pub(crate) fn take(&mut self, now: Instant) -> Delta {
-        if self.began.is_some_and(|began| began <= now) && self.progress.iter().any(|one| one.ended.is_none()) {
+    pub(crate) fn take(&mut self, now: Instant, has_ended: bool) -> Delta {
+        if self.began.is_some_and(|began| began <= now) && !has_ended {
             self.bucket(now);
         }
         let dirty = self.cells.iter_mut().enumerate();

@@ -1,243 +1,201 @@
-//! What a virtual user does: shifts, in them iterations, in them steps.
+//! When a virtual user of a closed model is at work: its shifts, and the iterations in them. What it does is up to its
+//! `performer`.
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use fastrand::Rng;
-use proofload_api::Outcome;
-use proofload_api::units::Micros;
-use proofload_results::Sample;
-use tokio::net::TcpStream;
-
-use crate::connections::Own;
-use crate::exchange::{Traffic, exchange};
-use crate::failure::{Detail, Failure};
-use crate::pacer::{Fate, Place};
-use crate::recorder::Finished;
-use crate::script::{PreparedStep, Track};
+use crate::pacer::Place;
+use crate::performer::{Halted, Next, Performer};
+use crate::scene::{Scene, Shift};
+use crate::script::Track;
 use crate::worker::Worker;
 
-/// The user's load ends before its plan does.
-struct Halted;
-
-/// A user at work.
+/// A user, and the iterations that it has begun and may still begin.
 struct User<'a> {
     worker: &'a Worker,
-    place: &'a Place<'a>,
     scenario: usize,
+    scene: &'a Scene,
     track: &'a Track,
-    /// The scenario's begin.
-    begin: Instant,
-    choices: Rng,
-    own: Own,
-    /// Iterations that may still begin.
+    number: u32,
+    place: &'a Place<'a>,
+    performer: Performer<'a>,
+    begun: u64,
     left: Option<u32>,
-    /// The clock when it was read last.
-    now: Instant,
+    /// Whether it has done what it does before its first iteration, and not what it does after its last one.
+    has_started: bool,
 }
 
-/// How a request went, as far as it got.
-#[derive(Default)]
-struct Trip {
-    /// When the user came to it.
-    ran: Option<Instant>,
-    /// When it was sent; for a request that needs a new connection, when connecting began.
-    sent: Option<Instant>,
-    traffic: Traffic,
+/// Until when iterations may begin, as far as is known.
+pub(crate) struct Term<'a> {
+    scene: &'a Scene,
+    place: &'a Place<'a>,
+    graceful: Duration,
+    version: Cell<u32>,
+    until: Cell<Instant>,
+    look: &'a dyn Fn() -> Instant,
 }
 
 /// Does all of a user's shifts, from the scenario's begin on.
-pub(crate) async fn live(worker: Rc<Worker>, scenario: usize, begin: Instant, number: u32) {
+pub(crate) async fn live(worker: Rc<Worker>, scenario: usize, number: u32) {
     let place = worker.pacer.place();
     let track = &worker.script.tracks[scenario];
+    let scene = &worker.scenes[scenario];
+    let begin = scene.begun();
     let mut user = User {
         worker: &worker,
-        place: &place,
         scenario,
+        scene,
         track,
-        begin,
-        choices: track.choices_of(number),
-        own: Own::new(worker.own_connections),
+        number,
+        place: &place,
+        performer: Performer::new(&worker, &place, scenario, begin, number),
+        begun: 0,
         left: track.limit(),
-        now: begin,
+        has_started: false,
     };
-    for (from, until) in track.shifts(number) {
-        if !place.sleep_until(begin + Duration::from(from)).await {
-            return;
-        }
+    let mut after = begin;
+    while let Some(shift) = user.next_shift(after).await {
         worker.recorder.borrow_mut().user_begins(scenario, Instant::now());
-        let result = user.work(from, until).await;
-        // Between shifts a user keeps nothing.
-        user.own.close();
+        let result = user.work(shift).await;
+        user.performer.rest();
         worker.recorder.borrow_mut().user_ends(scenario, Instant::now());
-        if result.is_err() || user.left == Some(0) {
-            return;
+        match result {
+            Ok(until) if user.left != Some(0) => after = until,
+            _ => return,
         }
     }
 }
 
 impl User<'_> {
-    /// Iterates until the end of the shift, or of the work.
-    async fn work(&mut self, from: Micros, until: Micros) -> Result<(), Halted> {
-        let until = self.begin + Duration::from(until);
-        let mut intended = self.begin + Duration::from(from);
-        while self.left != Some(0) && intended < until {
-            intended = self.iterate(intended, until).await?;
+    /// Waits for the next shift that is not over at `after`; none if there is none, or the run was stopped.
+    async fn next_shift(&self, after: Instant) -> Option<Shift> {
+        loop {
+            let shift = self.scene.shift(&self.track.load, self.number, after);
+            // Where there is none now, a change may bring one, for as long as there is load.
+            let at = shift.map_or_else(|| self.scene.last(&self.track.load), |shift| shift.from);
+            if self.place.sleep_until(at).await {
+                // One that is the last one, put off after it was over: what was not known then is not due since then.
+                let goes_on = |shift: &Shift| shift.from < after;
+                return shift.map(|shift| Shift { from: if goes_on(&shift) { Instant::now() } else { at }, ..shift });
+            }
+            if self.worker.pacer.is_stopped() {
+                return None;
+            }
         }
-        if self.left != Some(0) && !self.place.sleep_until(until).await {
-            return Err(Halted);
-        }
-        Ok(())
     }
 
-    /// One iteration, whose first request is intended at a time; when the next one's is.
-    async fn iterate(&mut self, mut intended: Instant, until: Instant) -> Result<Instant, Halted> {
-        let steps = self.track.next_iteration(&mut self.choices);
-        let last = steps.end - 1;
-        let first = steps.start;
-        for step in steps {
-            let comes = intended < until && self.wait_until(intended).await;
-            if !comes {
-                // An iteration that has not begun is not cut off.
-                self.worker.recorder.borrow_mut().progress[self.scenario].cut_iterations += u64::from(step > first);
-                return if intended < until { Err(Halted) } else { Ok(until) };
+    /// One shift; when it was over.
+    async fn work(&mut self, shift: Shift) -> Result<Instant, Halted> {
+        let (scene, track, number) = (self.scene, self.track, self.number);
+        let look = || scene.until(&track.load, number, shift.from);
+        let term = Term::new(scene, self.place, track.graceful, &look);
+        let mut intended = shift.from;
+        if !self.has_started {
+            self.has_started = true;
+            // Boxed, as all that is rare: else it would have its place in the memory of every user all the time.
+            intended = Box::pin(self.performer.start(intended, &|at| term.goes_on(at))).await?;
+        }
+        loop {
+            intended = self.iterate(&term, intended).await?;
+            if self.left == Some(0) || self.is_over(&term).await? {
+                break;
             }
-            let (end, fate) = self.request(step, intended).await;
-            self.now = end;
-            if fate == Some(Fate::Cut) {
-                self.worker.recorder.borrow_mut().progress[self.scenario].cut_iterations += 1;
-                return Err(Halted);
+            intended = intended.max(Instant::now());
+        }
+        let until = term.until();
+        if self.left == Some(0) || self.scene.shift(&track.load, number, until).is_none() {
+            self.place.end_at(None);
+            self.has_started = false;
+            Box::pin(self.performer.finish(Instant::now())).await?;
+        }
+        Ok(until)
+    }
+
+    /// One iteration after the other, the first one intended at a time, for as long as they may begin; when the next one
+    /// is intended.
+    async fn iterate(&mut self, term: &Term<'_>, mut intended: Instant) -> Result<Instant, Halted> {
+        let track = self.track;
+        while self.left != Some(0) && intended < term.until() {
+            // Begun or not: a number is used once.
+            let serial = track.serial(self.begun, self.number);
+            self.begun += 1;
+            let goes_on = |at| term.goes_on(at);
+            let mut iteration = pin!(self.performer.iterate(serial, intended, &goes_on));
+            let next = poll_fn(|cx| term.poll(cx, iteration.as_mut())).await?;
+            self.left = self.left.map(|left| left - 1);
+            match next {
+                Next::At(at) => intended = at.max(intended + track.pacing),
+                Next::Over { .. } => break,
+                Next::Starved => {
+                    self.worker.recorder.borrow_mut().progress[self.scenario].starved += 1;
+                    self.left = Some(0);
+                }
             }
-            if step == last {
-                self.left = self.left.map(|left| left - 1);
-                self.worker.recorder.borrow_mut().progress[self.scenario].iterations += 1;
-            }
-            intended = end + self.track.think(&mut self.choices);
         }
         Ok(intended)
     }
 
-    /// Waits until a request is due; whether it is to be sent. Reads no clock if it was due before the last reading.
-    async fn wait_until(&self, intended: Instant) -> bool {
-        if intended <= self.now { !self.worker.pacer.is_stopped() } else { self.place.sleep_until(intended).await }
-    }
-
-    /// One request, sent and recorded; when it ended, and whether it was ended from outside.
-    async fn request(&mut self, step: usize, intended: Instant) -> (Instant, Option<Fate>) {
-        let deadline = intended + self.worker.script.timeout;
-        let place = self.place;
-        let prepared = &self.track.steps[step];
-        let mut trip = Trip::default();
-        let result = place.within(deadline, self.attempt(prepared, &mut trip)).await;
-        let end = Instant::now();
-        self.record(step, intended, end, &trip, &result);
-        match result {
-            Err(fate) => (end, Some(fate)),
-            Ok(Ok(())) => (end, None),
-            Ok(Err(_)) => {
-                // A target that refuses at once would keep this thread from everything else.
-                tokio::task::yield_now().await;
-                (end, None)
+    /// Waits for the end of the shift; false if a change of the load puts it off, so that there is more to do.
+    async fn is_over(&self, term: &Term<'_>) -> Result<bool, Halted> {
+        loop {
+            let until = term.until();
+            let has_come = self.place.sleep_until(until).await;
+            if self.worker.pacer.is_stopped() {
+                return Err(Halted);
+            }
+            if term.until() > until {
+                return Ok(false);
+            }
+            if has_come {
+                return Ok(true);
             }
         }
     }
-
-    /// Finds or opens a connection, and does the exchange over it.
-    async fn attempt(&mut self, step: &PreparedStep, trip: &mut Trip) -> Result<(), Failure> {
-        trip.ran = Some(Instant::now());
-        let Some(pool) = &self.worker.pool else {
-            trip.sent = trip.ran;
-            let open = self.own.take();
-            // On any way out but a success the connection is closed, and its place empty.
-            let kept = self.go(open, step, trip).await;
-            let (result, stream) = split(kept);
-            self.own.put(stream);
-            return result;
-        };
-        // Who waits for a connection waits for the target: only then is the send later than the user.
-        let (lent, sent) = if let Some(lent) = pool.try_borrow() {
-            (lent, trip.ran)
-        } else {
-            (pool.borrow().await, Some(Instant::now()))
-        };
-        trip.sent = sent;
-        let kept = self.go(lent.take(), step, trip).await;
-        let (result, stream) = split(kept);
-        if let Some(stream) = stream {
-            lent.give_back(stream);
-        }
-        result
-    }
-
-    /// The exchange, over a connection that is open or over a new one; the connection, if it can be used again.
-    async fn go(
-        &self,
-        open: Option<TcpStream>,
-        step: &PreparedStep,
-        trip: &mut Trip,
-    ) -> Result<Option<TcpStream>, Failure> {
-        let mut stream = match open {
-            Some(stream) => stream,
-            // Boxed, since connecting is rare, and its state would be in the memory of every user all the time.
-            None => Box::pin(self.worker.dialer.dial()).await?,
-        };
-        self.place.sent();
-        let reusable = exchange(&mut stream, &step.request, &self.worker.scratch, &mut trip.traffic).await?;
-        Ok(reusable.then_some(stream))
-    }
-
-    fn record(
-        &self,
-        step: usize,
-        intended: Instant,
-        end: Instant,
-        trip: &Trip,
-        result: &Result<Result<(), Failure>, Fate>,
-    ) {
-        let status = trip.traffic.status;
-        let status_detail = Detail::Status(status.unwrap_or_default());
-        let (outcome, detail) = match result {
-            Ok(Ok(())) if status.is_some_and(|status| self.track.steps[step].expects(status)) => (Outcome::Ok, None),
-            Ok(Ok(())) => (Outcome::UnexpectedStatus, Some(&status_detail)),
-            Ok(Err(failure)) => (failure.outcome, Some(&failure.detail)),
-            Err(Fate::Timeout) => (Outcome::Timeout, Some(&Detail::Timeout)),
-            Err(Fate::Cut) => (Outcome::Interrupted, None),
-        };
-        let micros = |duration: Duration| Micros::from(duration).0;
-        let timeout = self.worker.script.timeout;
-        let sent = trip.sent.unwrap_or(intended);
-        let (latency, service_time) = if outcome == Outcome::Timeout {
-            // However late the generator noticed: the response did not come in this time.
-            (timeout, (intended + timeout).saturating_duration_since(sent))
-        } else {
-            (end.saturating_duration_since(intended), end.saturating_duration_since(sent))
-        };
-        let lateness = trip.ran.unwrap_or(end).saturating_duration_since(intended);
-        let Traffic { bytes_in, bytes_out, .. } = trip.traffic;
-        let since_begin = intended.saturating_duration_since(self.begin).into();
-        self.worker.recorder.borrow_mut().record(&Finished {
-            scenario: self.scenario,
-            step,
-            cell: self.track.cell(step, since_begin),
-            sample: Sample {
-                outcome,
-                status,
-                latency: micros(latency),
-                service_time: micros(service_time),
-                bytes_out,
-                bytes_in,
-            },
-            lateness: lateness.into(),
-            end,
-            detail,
-        });
-    }
 }
 
-/// The result and the connection that survived it.
-fn split(kept: Result<Option<TcpStream>, Failure>) -> (Result<(), Failure>, Option<TcpStream>) {
-    match kept {
-        Ok(stream) => (Ok(()), stream),
-        Err(failure) => (Err(failure), None),
+impl<'a> Term<'a> {
+    /// A term that `look` finds, anew after each change of the load.
+    pub(crate) fn new(
+        scene: &'a Scene,
+        place: &'a Place<'a>,
+        graceful: Duration,
+        look: &'a dyn Fn() -> Instant,
+    ) -> Self {
+        let until = look();
+        let term = Self { scene, place, graceful, version: Cell::new(scene.version()), until: Cell::new(until), look };
+        term.cut_at(until);
+        term
+    }
+
+    /// When the last iteration may begin.
+    pub(crate) fn until(&self) -> Instant {
+        if self.version.replace(self.scene.version()) != self.scene.version() {
+            let until = (self.look)();
+            self.until.set(until);
+            self.cut_at(until);
+        }
+        self.until.get()
+    }
+
+    /// Whether a request of an iteration that has begun may still begin at a time.
+    pub(crate) fn goes_on(&self, at: Instant) -> bool {
+        at < self.until() + self.graceful
+    }
+
+    /// Does something; a change of the load that comes meanwhile moves the time at which it is cut off.
+    pub(crate) fn poll<F: Future>(&self, cx: &mut Context<'_>, doing: Pin<&mut F>) -> Poll<F::Output> {
+        self.until();
+        doing.poll(cx)
+    }
+
+    /// Without a graceful stop, requests under way may finish.
+    fn cut_at(&self, until: Instant) {
+        if self.graceful > Duration::ZERO {
+            self.place.end_at(Some(until + self.graceful));
+        }
     }
 }

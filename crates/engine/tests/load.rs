@@ -3,11 +3,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::{block_on, ended, execute, iterations, launch, plan, scenario, total, users, wait_for};
 use proofload_api::Outcome;
-use proofload_api::scenario::Flow;
 use proofload_api::units::Micros;
 use proofload_engine::{Engine, EngineError, Options};
 use proofload_plan::{CellAddress, Connections, Plan, Segment, ThinkTime};
@@ -34,7 +34,8 @@ fn users_come_and_go_along_the_curve() {
     let target = TestTarget::start().unwrap();
     let mut plan =
         plan(target.address(), vec![scenario("one", users(&[(1, 1, 200), (5, 5, 200), (2, 2, 200)]), &["/"])]);
-    plan.scenarios[0].think_time = Some(ThinkTime { min: Micros::from_millis(5), max: Micros::from_millis(10) });
+    plan.scenarios[0].think_time =
+        Some(ThinkTime::Uniform { min: Micros::from_millis(5), max: Micros::from_millis(10) });
     let snapshot = execute(&plan, Segment::WHOLE, 2);
     let counts = target.counts();
     assert_eq!((counts.connections.accepted, counts.connections.max_open), (5, 5));
@@ -46,7 +47,7 @@ fn users_come_and_go_along_the_curve() {
     let of_stage = |stage| &snapshot.cells[layout.index(CellAddress { scenario: 0, step: 0, stage })];
     let requests: Vec<u64> = (0..3).map(|stage| of_stage(stage).outcomes.iter().sum()).collect();
     assert!(requests[1] > requests[0] && requests[1] > requests[2] && requests[2] > 0, "{requests:?}");
-    let progress = snapshot.scenarios[0];
+    let progress = snapshot.scenarios[0].clone();
     assert_eq!((progress.users, progress.began), (0, Some(0)));
     assert!(progress.ended >= Some(600_000) && progress.iterations == counts.requests, "{progress:?}");
 }
@@ -74,10 +75,7 @@ fn drawn(plan: &Plan, target: &TestTarget, runners: u32) -> BTreeMap<String, u64
 fn weighted_draws_follow_from_the_seed() {
     let target = TestTarget::start().unwrap();
     let mut plan = plan(target.address(), vec![scenario("one", iterations(9, 60), &["/a", "/b", "/never"])]);
-    plan.scenarios[0].flow = Flow::Weighted;
-    for (step, weight) in [3, 1, 0].into_iter().enumerate() {
-        plan.scenarios[0].steps[step].weight = weight;
-    }
+    plan.scenarios[0].flow.weights = Some(vec![3, 1, 0]);
     let first = drawn(&plan, &target, 1);
     assert_eq!(first, drawn(&plan, &target, 3));
     assert_eq!(first.values().sum::<u64>(), 540);
@@ -97,8 +95,8 @@ fn a_scenario_after_another_waits_until_it_is_told() {
     block_on(async {
         let engine = launch(&plan, Segment::WHOLE, 2);
         assert_eq!(engine.snapshot().await.state, RunnerState::Waiting);
-        engine.begin(&[0], Instant::now());
-        engine.begin(&[0], Instant::now());
+        engine.begin(&[0], Instant::now(), &[]);
+        engine.begin(&[0], Instant::now(), &[]);
         wait_for("the first scenario", || target.counts().by_path.get("/a") == Some(&6)).await;
         let first = loop {
             let snapshot = engine.snapshot().await;
@@ -107,7 +105,7 @@ fn a_scenario_after_another_waits_until_it_is_told() {
             }
         };
         assert_eq!((first.state, first.scenarios[1].began), (RunnerState::Running, None));
-        engine.begin(&[1], Instant::now());
+        engine.begin(&[1], Instant::now(), &[]);
         ended(&engine).await;
         let last = engine.snapshot().await;
         assert_eq!((last.state, total(&last).requests()), (RunnerState::Ended(EndCause::Completed), 12));
@@ -121,7 +119,7 @@ fn every_snapshot_holds_the_ones_before() {
     let plan = plan(target.address(), vec![scenario("one", users(&[(4, 4, 300)]), &["/a", "/status/500"])]);
     block_on(async {
         let engine = launch(&plan, Segment::WHOLE, 2);
-        engine.begin(&[0], Instant::now());
+        engine.begin(&[0], Instant::now(), &[]);
         let mut before = engine.snapshot().await;
         while !engine.has_ended() {
             // One that nobody waits for takes nothing away.
@@ -157,7 +155,7 @@ fn shared_connections_are_never_more_than_planned() {
     });
     let counts = target.counts();
     assert_eq!((counts.requests, counts.connections.accepted, counts.in_flight.max), (150, 5, 5));
-    let error = Engine::launch(plan.into(), Segment::new(5, 6), Options { threads: 1 }).unwrap_err();
+    let error = Engine::launch(plan.into(), Segment::new(5, 6), Options { threads: 1 }, Arc::default()).unwrap_err();
     assert!(matches!(error, EngineError::NoConnection { connections: 5, .. }), "{error}");
 }
 

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use common::{execute, iterations, outcomes, plan, scenario, total};
 use proofload_api::Outcome;
-use proofload_api::scenario::Method;
+use proofload_api::step::Method;
 use proofload_api::units::Micros;
-use proofload_plan::{Plan, Segment};
+use proofload_plan::{Body, Plan, Segment, Template, ThinkTime};
 use proofload_results::{Cell, EndCause, RunnerState, Snapshot};
 use proofload_target::TestTarget;
 
@@ -70,7 +70,7 @@ fn a_body_is_sent_and_a_head_has_no_body_in_its_answer() {
         let mut plan = plan(target.address(), vec![scenario("one", iterations(3, 4), &["/bytes/1000"])]);
         let request = &mut plan.scenarios[0].steps[0].request;
         request.method = method;
-        request.body = body;
+        request.body = body.map_or(Body::None, |body| Body::Text(Template::text(body)));
         target.clear();
         let (cell, snapshot) = twelve_of(&plan);
         assert_eq!(outcomes(&cell), [(Outcome::Ok, 12)], "{method:?}: {:?}", snapshot.errors);
@@ -145,7 +145,7 @@ fn a_target_that_closes_idle_connections_is_not_in_error() {
     });
     let mut plan = plan(address, vec![scenario("one", iterations(3, 4), &["/"])]);
     let pause = Micros::from_millis(100);
-    plan.scenarios[0].think_time = Some(proofload_plan::ThinkTime { min: pause, max: pause });
+    plan.scenarios[0].think_time = Some(ThinkTime::Constant(pause));
     let (cell, snapshot) = twelve_of(&plan);
     assert_eq!(outcomes(&cell), [(Outcome::Ok, 12)], "{:?}", snapshot.errors);
 }

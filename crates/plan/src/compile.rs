@@ -4,19 +4,27 @@
 //! anywhere. Each function reads one part of the specification and adds what is wrong with it; what is wrong is
 //! replaced by something harmless so that the checks go on.
 
-use proofload_api::criterion::Expr;
-use proofload_api::loadtest::{
-    Connections as ApiConnections, Criterion as ApiCriterion, RunnerCount, Target as ApiTarget,
-};
+mod body;
+mod criteria;
+mod data;
+mod expect;
+mod flow;
+mod load;
+mod names;
+mod pieces;
+mod request;
+mod scenario;
+
+use proofload_api::data::{Per, Pick};
+use proofload_api::loadtest::{Connections as ApiConnections, RunnerCount, Scale, Target as ApiTarget};
 use proofload_api::problem::did_you_mean;
-use proofload_api::scenario::{Scenario as ApiScenario, Stage};
 use proofload_api::units::Micros;
 use proofload_api::{LoadTestSpec, Problem};
 
-use crate::curve::{Span, UserCurve};
-use crate::model::{Connections, Criterion, Load, PLAN_VERSION, Plan, Scenario, Scope, Target, ThinkTime};
-use crate::request::{self, Base};
+use crate::model::{Connections, Criterion, Keep, Level, Load, PLAN_VERSION, Plan, Search, Target};
 use crate::size::{CostModel, Sizing, size};
+use names::Names;
+use request::Base;
 
 /// The most cells (scenarios x steps x stages) of a plan: each holds histograms on every runner.
 const MAX_CELLS: usize = 2_000;
@@ -43,40 +51,57 @@ pub struct Compiled {
 }
 
 /// The problems found so far.
-pub(crate) struct Problems(Vec<Problem>);
+#[derive(Default)]
+struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, path: impl Into<String>, expected: impl Into<String>, came: impl Into<String>) {
-        self.0.push(Problem::new(path, expected, came));
+    fn add(&mut self, path: impl Into<String>, expected: impl Into<String>, came: impl Into<String>) {
+        self.push(Problem::new(path, expected, came));
     }
 
-    pub(crate) fn add_hint(&mut self, path: &str, expected: &str, came: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Problem::new(path, expected, came).hint(hint));
+    fn add_hint(&mut self, path: &str, expected: &str, came: impl Into<String>, hint: impl Into<String>) {
+        self.push(Problem::new(path, expected, came).hint(hint));
+    }
+
+    /// What is wrong with the target is found again with each step, and said once.
+    fn push(&mut self, problem: Problem) {
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
     }
 }
 
 /// Compiles a specification; `run` names the run, as `namespace/name` in a cluster. Every random choice of the run
-/// follows from that name, so the same file under the same name sends the same requests.
+/// follows from the seed, or from that name, so the same file under the same name sends the same requests.
 pub fn compile(spec: &LoadTestSpec, run: &str) -> Result<Compiled, Vec<Problem>> {
-    let mut problems = Problems(Vec::new());
-    let (target, base) = target(&spec.target, &mut problems);
-    let scenarios = scenarios(&spec.scenarios, &base, &mut problems);
-    let criteria = criteria(&spec.criteria, &scenarios, &mut problems);
-    runners(spec, &mut problems);
+    let mut problems = Problems::default();
+    let seed = spec.seed.unwrap_or_else(|| seed(run));
+    let (target, base) = target(&spec.target, seed, &mut problems);
+    let mut names = Names::new(spec);
+    let scenarios = scenario::scenarios(spec, &base, &mut names, &mut problems);
+    let (variables, columns) = names.finish();
     let mut plan = Plan {
         version: PLAN_VERSION,
         run: run.to_owned(),
-        seed: seed(run),
+        seed,
         target,
+        data: data::sets(spec, columns, &scenarios, &mut problems),
+        files: data::files(spec, &mut problems),
+        env: data::env(spec, &mut problems),
+        variables,
         scenarios,
         heartbeat_timeout: spec.runners.heartbeat_timeout,
         timeline_width: Micros::from_secs(1),
     };
-    if has_cycle(&plan.scenarios) {
-        problems.add("spec.scenarios", "scenarios that can begin one after the other", "a cycle of `after`");
-    }
+    let criteria = criteria::criteria(&spec.criteria, &plan, &mut problems);
+    criteria::searches(&plan, &mut problems);
+    runners(spec, &plan, &mut problems);
     if problems.0.is_empty() {
-        plan.timeline_width = Micros::from_secs(plan.longest().0.div_ceil(MAX_BUCKETS * 1_000_000).max(1));
+        plan.timeline_width = Micros::from_secs(plan.likely().0.div_ceil(MAX_BUCKETS * 1_000_000).max(1));
         limits(&plan, &mut problems);
     }
     if !problems.0.is_empty() {
@@ -86,9 +111,70 @@ pub fn compile(spec: &LoadTestSpec, run: &str) -> Result<Compiled, Vec<Problem>>
     Ok(Compiled { plan, criteria, sizing })
 }
 
+/// What a live change asks for: the index of the scenario and the level; or what is wrong with it. `index` is its place
+/// in `spec.scale`. Not part of [`compile`], since a change that is wrong must not end a run.
+pub fn level_of(scale: &Scale, index: usize, plan: &Plan) -> Result<(usize, Level), Problem> {
+    let path = format!("spec.scale[{index}]");
+    let names = || plan.main().iter().map(|scenario| scenario.name.as_str());
+    let Some(at) = names().position(|name| name == scale.scenario) else {
+        let problem = Problem::new(format!("{path}.scenario"), "a scenario", format!("{:?}", scale.scenario));
+        return Err(problem.hint(known(&scale.scenario, names())));
+    };
+    if let (Load::Users(curve), Some(set)) = (&plan.scenarios[at].load, unique_rows(plan, at)) {
+        // The rows of a user beyond the plan's would be those of another.
+        if let Some(users) = scale.users.filter(|users| *users > curve.peak()) {
+            let expected = format!("at most {} users, as planned", curve.peak());
+            let hint = format!("each row of the data set {set} is used once");
+            return Err(Problem::new(format!("{path}.users"), expected, users.to_string()).hint(hint));
+        }
+    }
+    match (&plan.scenarios[at].load, scale.users, scale.rate) {
+        (Load::Users(_), Some(users), None) => Ok((at, Level::Users(users))),
+        (Load::Arrivals { .. }, None, Some(rate)) => Ok((at, Level::Rate(rate))),
+        (load, users, rate) => {
+            let (expected, hint) = match load {
+                Load::Users(_) => ("users", "the scenario is of a number of users"),
+                Load::Arrivals { .. } => ("rate", "the scenario is of arrivals"),
+                Load::Iterations { .. } => ("another scenario", "the work of this one is fixed"),
+                Load::Search(Search { .. }) => ("another scenario", "this one searches its load itself"),
+            };
+            let given = [("users", users.is_some()), ("rate", rate.is_some())];
+            let given: Vec<&str> = given.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+            let came = if given.is_empty() { "neither users nor rate".to_owned() } else { given.join(" and ") };
+            Err(Problem::new(path, expected, came).hint(hint))
+        }
+    }
+}
+
+/// A data set of a scenario of which each iteration takes a row for itself.
+fn unique_rows(plan: &Plan, scenario: usize) -> Option<&str> {
+    let mut sets = plan.scenarios[scenario].data.iter().map(|set| &plan.data[*set]);
+    sets.find(|set| set.pick == Pick::Unique && set.per == Per::Iteration).map(|set| set.source.name.as_str())
+}
+
 /// FNV-1a: short, stable over releases, and good enough to spread names.
 fn seed(run: &str) -> u64 {
     run.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// What was meant, or what there is.
+fn known<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    /// More names than this help nobody.
+    const MOST: usize = 20;
+    if let Some(meant) = did_you_mean(unknown, known.clone()) {
+        return format!("did you mean {meant}?");
+    }
+    let names: Vec<&str> = known.clone().take(MOST).collect();
+    let more = if known.count() > MOST { ", ..." } else { "" };
+    if names.is_empty() { "there are none".to_owned() } else { format!("there are: {}{more}", names.join(", ")) }
+}
+
+/// Says so if an earlier name is the same; the first one is left alone.
+fn duplicate(names: &[&str], at: usize, kind: &str, path: &str, problems: &mut Problems) {
+    if let Some(first) = names[..at].iter().position(|name| *name == names[at]) {
+        let expected = format!("a name that no other {kind} has");
+        problems.add(format!("{path}.name"), expected, format!("{:?}, the name of {kind} {first} too", names[at]));
+    }
 }
 
 fn limits(plan: &Plan, problems: &mut Problems) {
@@ -106,13 +192,15 @@ fn limits(plan: &Plan, problems: &mut Problems) {
     }
 }
 
-fn target(target: &ApiTarget, problems: &mut Problems) -> (Target, Base) {
+fn target<'a>(target: &'a ApiTarget, seed: u64, problems: &mut Problems) -> (Target, Base<'a>) {
     let path = "spec.target";
     if target.timeout == Micros::ZERO || target.timeout > Micros::from_secs(3600) {
         problems.add(format!("{path}.timeout"), "a time longer than 0s, at most 1h", target.timeout.to_string());
     }
-    let ApiConnections { per_user, shared } = target.connections;
+    let ApiConnections { per_user, shared, keep_alive, max_requests, max_age } = target.connections;
+    let keep = Keep { max_requests: if keep_alive { max_requests } else { Some(1) }, max_age };
     let connections = match (per_user, shared) {
+        (None, None) => Connections::PerUser(1),
         (Some(per_user), None) if per_user > 0 => Connections::PerUser(per_user),
         (None, Some(shared)) if shared > 0 => Connections::Shared(shared),
         (per_user, shared) => {
@@ -121,192 +209,36 @@ fn target(target: &ApiTarget, problems: &mut Problems) -> (Target, Base) {
             Connections::PerUser(1)
         }
     };
+    if max_requests == Some(0) {
+        problems.add(format!("{path}.connections.maxRequests"), "at least 1", "0");
+    }
+    if max_age == Some(Micros::ZERO) {
+        let hint = "keepAlive: false gives each request a connection of its own";
+        problems.add_hint(&format!("{path}.connections.maxAge"), "a time longer than 0s", "0s", hint);
+    }
     let address = request::base_url(&target.base_url, &format!("{path}.baseUrl"), problems);
-    let headers = request::headers(&target.headers, &format!("{path}.headers"), problems);
-    let base = Base { authority: address.authority.clone(), path: address.path, headers };
+    let base = Base {
+        authority: address.authority.clone(),
+        path: address.path,
+        headers: request::headers(&target.headers, target.auth.as_ref(), path, problems),
+        redirects: target.redirects,
+        timeout: target.timeout,
+        close: keep.max_requests == Some(1),
+        boundary: format!("proofload-{seed:016x}"),
+    };
     let target = Target {
         host: address.host,
         port: address.port,
         authority: address.authority,
         timeout: target.timeout,
         connections,
+        keep,
+        cookies: target.cookies,
     };
     (target, base)
 }
 
-fn scenarios(scenarios: &[ApiScenario], base: &Base, problems: &mut Problems) -> Vec<Scenario> {
-    if scenarios.is_empty() {
-        problems.add("spec.scenarios", "at least one scenario", "none");
-    }
-    let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
-    let mut compiled = Vec::with_capacity(scenarios.len());
-    for (i, scenario) in scenarios.iter().enumerate() {
-        let path = format!("spec.scenarios[{i}]");
-        unique(&names, i, "scenario", &path, problems);
-        let after = scenario.after.as_deref().and_then(|after| predecessor(after, i, &names, &path, problems));
-        compiled.push(Scenario {
-            name: scenario.name.clone(),
-            after,
-            load: load(scenario, &path, problems),
-            think_time: think_time(scenario, &path, problems),
-            flow: scenario.flow,
-            steps: request::steps(scenario, base, &path, problems),
-        });
-    }
-    compiled
-}
-
-/// Says so if an earlier name is the same; the first one is left alone.
-pub(crate) fn unique(names: &[&str], at: usize, kind: &str, path: &str, problems: &mut Problems) {
-    if let Some(first) = names[..at].iter().position(|name| *name == names[at]) {
-        let expected = format!("a name that no other {kind} has");
-        problems.add(format!("{path}.name"), expected, format!("{:?}, the name of {kind} {first} too", names[at]));
-    }
-}
-
-fn predecessor(after: &str, own: usize, names: &[&str], path: &str, problems: &mut Problems) -> Option<usize> {
-    let found = names.iter().position(|name| *name == after);
-    if found.is_none() || found == Some(own) {
-        let others: Vec<&str> = names.iter().copied().filter(|name| *name != names[own]).collect();
-        let hint = did_you_mean(after, others.iter().copied()).map(|name| format!("did you mean {name}?"));
-        let hint = hint.unwrap_or_else(|| format!("there are: {}", others.join(", ")));
-        problems.add_hint(&format!("{path}.after"), "the name of another scenario", format!("{after:?}"), hint);
-        return None;
-    }
-    found
-}
-
-fn has_cycle(scenarios: &[Scenario]) -> bool {
-    (0..scenarios.len()).any(|start| {
-        let chain = std::iter::successors(scenarios[start].after, |i| scenarios[*i].after);
-        chain.take(scenarios.len() + 1).count() > scenarios.len()
-    })
-}
-
-fn load(scenario: &ApiScenario, path: &str, problems: &mut Problems) -> Load {
-    match (&scenario.users, &scenario.iterations) {
-        (Some(users), None) => Load::Users(curve(&users.stages, &format!("{path}.users"), problems)),
-        (None, Some(iterations)) => {
-            for (field, value) in [("users", iterations.users), ("perUser", iterations.per_user)] {
-                if value == 0 {
-                    problems.add(format!("{path}.iterations.{field}"), "at least 1", "0");
-                }
-            }
-            if iterations.max_duration == Micros::ZERO {
-                problems.add(format!("{path}.iterations.maxDuration"), "a time longer than 0s", "0s");
-            }
-            Load::Iterations {
-                users: iterations.users,
-                per_user: iterations.per_user,
-                max_duration: iterations.max_duration,
-            }
-        }
-        (users, _) => {
-            let came = if users.is_some() { "both" } else { "neither" };
-            problems.add(path, "exactly one load model: either users or iterations", came);
-            Load::Users(UserCurve::new(Vec::new()))
-        }
-    }
-}
-
-fn curve(stages: &[Stage], path: &str, problems: &mut Problems) -> UserCurve {
-    let before = problems.0.len();
-    let names: Vec<&str> = stages.iter().filter_map(|stage| stage.name.as_deref()).collect();
-    for (i, name) in names.iter().enumerate() {
-        if names[..i].contains(name) {
-            problems.add(
-                format!("{path}.stages"),
-                "stage names that differ from each other",
-                format!("{name:?} twice"),
-            );
-        }
-    }
-    let mut spans: Vec<Span> = Vec::with_capacity(stages.len());
-    for (i, stage) in stages.iter().enumerate() {
-        let now = spans.last().map_or(0, |span| span.to);
-        spans.extend(span(stage, now, i, &format!("{path}.stages[{i}]"), problems));
-    }
-    let curve = UserCurve::new(spans);
-    if curve.peak() == 0 && problems.0.len() == before {
-        problems.add_hint(&format!("{path}.stages"), "at least one user", "0 users", "begin with {to: 10, over: 10s}");
-    }
-    curve
-}
-
-fn span(stage: &Stage, now: u32, index: usize, path: &str, problems: &mut Problems) -> Option<Span> {
-    let mut time = |field: &str, time: Micros| {
-        if time == Micros::ZERO {
-            problems.add(format!("{path}.{field}"), "a time longer than 0s", "0s");
-        }
-        (time > Micros::ZERO).then_some(time)
-    };
-    let number = index + 1;
-    let (from, to, duration, name) = match (stage.to, stage.over, stage.hold) {
-        (Some(to), Some(over), None) => (now, to, time("over", over)?, format!("{number}: ramp {now} to {to}")),
-        (None, None, Some(hold)) => (now, now, time("hold", hold)?, format!("{number}: hold {now}")),
-        (Some(to), None, Some(hold)) => (to, to, time("hold", hold)?, format!("{number}: hold {to}")),
-        (to, over, hold) => {
-            let some = |name: &str, set: bool| if set { format!("{name} ") } else { String::new() };
-            let came = [some("to", to.is_some()), some("over", over.is_some()), some("hold", hold.is_some())].concat();
-            let came = if came.is_empty() { "nothing" } else { came.trim_end() };
-            let expected = "{to, over} for a ramp, {hold} to stay, or {to, hold} to jump and stay";
-            problems.add(path, expected, format!("only {came}"));
-            return None;
-        }
-    };
-    Some(Span { name: stage.name.clone().unwrap_or(name), from, to, duration })
-}
-
-fn think_time(scenario: &ApiScenario, path: &str, problems: &mut Problems) -> Option<ThinkTime> {
-    let think = scenario.think_time?;
-    if think.min > think.max {
-        let came = format!("min {} and max {}", think.min, think.max);
-        problems.add(format!("{path}.thinkTime"), "a min that is not longer than max", came);
-        return None;
-    }
-    Some(ThinkTime { min: think.min, max: think.max })
-}
-
-fn criteria(criteria: &[ApiCriterion], scenarios: &[Scenario], problems: &mut Problems) -> Vec<Criterion> {
-    let mut compiled = Vec::with_capacity(criteria.len());
-    for (i, criterion) in criteria.iter().enumerate() {
-        let path = format!("spec.criteria[{i}]");
-        let scope = criterion.of.as_deref().map_or(Some(Scope::Run), |of| scope(of, scenarios, &path, problems));
-        let expr = criterion.expr.parse::<Expr>().map_err(|error| {
-            let expected = format!("{} at column {}", error.expected, error.column);
-            problems.add(format!("{path}.expr"), expected, format!("{} in {:?}", error.found, criterion.expr));
-        });
-        if let (Some(scope), Ok(expr)) = (scope, expr) {
-            let (text, of) = (criterion.expr.clone(), criterion.of.clone());
-            compiled.push(Criterion { text, expr, scope, of, severity: criterion.severity });
-        }
-    }
-    compiled
-}
-
-fn scope(of: &str, scenarios: &[Scenario], path: &str, problems: &mut Problems) -> Option<Scope> {
-    let (scenario_name, step_name) = of.split_once('/').map_or((of, None), |(scenario, step)| (scenario, Some(step)));
-    let found = scenarios.iter().position(|scenario| scenario.name == scenario_name);
-    let resolved = match (found, step_name) {
-        (Some(scenario), None) => Some(Scope::Scenario(scenario)),
-        (Some(scenario), Some(name)) => {
-            let step = scenarios[scenario].steps.iter().position(|step| step.name == name);
-            step.map(|step| Scope::Step(scenario, step))
-        }
-        (None, _) => None,
-    };
-    if resolved.is_none() {
-        let steps = |s: &Scenario| s.steps.iter().map(|t| format!("{}/{}", s.name, t.name)).collect::<Vec<_>>();
-        let known: Vec<String> =
-            scenarios.iter().flat_map(|s| std::iter::once(s.name.clone()).chain(steps(s))).take(20).collect();
-        let hint = did_you_mean(of, known.iter().map(String::as_str)).map(|name| format!("did you mean {name}?"));
-        let hint = hint.unwrap_or_else(|| format!("there are: {}", known.join(", ")));
-        problems.add_hint(&format!("{path}.of"), "a scenario or scenario/step of this test", format!("{of:?}"), hint);
-    }
-    resolved
-}
-
-fn runners(spec: &LoadTestSpec, problems: &mut Problems) {
+fn runners(spec: &LoadTestSpec, plan: &Plan, problems: &mut Problems) {
     let runners = &spec.runners;
     if let RunnerCount::Fixed(count) = runners.count {
         if !(1..=RunnerCount::MAX).contains(&count) {
@@ -316,6 +248,15 @@ fn runners(spec: &LoadTestSpec, problems: &mut Problems) {
         if let Some(shared) = spec.target.connections.shared.filter(|shared| *shared < count) {
             let came = format!("{shared} for {count} runners");
             problems.add("spec.target.connections.shared", "at least one connection for each runner", came);
+        }
+        for (i, scenario) in plan.main().iter().enumerate() {
+            // A runner without a user would drop each of its arrivals.
+            if scenario.load.is_open() && scenario.load.users() < count {
+                let path = format!("spec.scenarios[{i}]");
+                let hint = "raise maxUsers, or ask for fewer runners";
+                let came = format!("maxUsers {} for {count} runners", scenario.load.users());
+                problems.add_hint(&path, "at least one user for each runner", came, hint);
+            }
         }
     }
     if runners.start_deadline == Micros::ZERO || runners.start_deadline > MAX_WAIT {

@@ -64,20 +64,22 @@ impl UserCurve {
     /// When user `user` is at work, as `[begin, end)` from the curve's begin, in order, never touching.
     pub fn shifts(&self, user: u32) -> Vec<(Micros, Micros)> {
         let mut shifts: Vec<(Micros, Micros)> = Vec::new();
+        let mut push = |begin: Micros, end: Micros| match shifts.last_mut() {
+            _ if begin >= end => {}
+            Some((_, last)) if *last == begin => *last = end,
+            _ => shifts.push((begin, end)),
+        };
         let mut begin = Micros::ZERO;
         for span in &self.spans {
-            if let Some((from, until)) = span.active(user).filter(|(from, until)| from < until) {
-                match shifts.last_mut() {
-                    Some((_, end)) if *end == begin + from => *end = begin + until,
-                    _ => shifts.push((begin + from, begin + until)),
-                }
+            if let Some((from, until)) = span.active(user) {
+                push(begin + from, begin + until);
             }
             begin = begin + span.duration;
         }
         shifts
     }
 
-    /// Users at work at a time from the curve's begin: the planned load.
+    /// Users at work at a time from the curve's begin.
     pub fn users_at(&self, at: Micros) -> u32 {
         let mut begin = Micros::ZERO;
         for span in &self.spans {
@@ -91,7 +93,7 @@ impl UserCurve {
                 } else {
                     from - (from - to) * passed / all
                 };
-                return self.settle(users as u32, at);
+                return Self::settle(span, users as u32, at - begin);
             }
             begin = end;
         }
@@ -99,26 +101,17 @@ impl UserCurve {
     }
 
     /// Rounding of `active` and of `users_at` may differ by one user at the very microsecond of a change.
-    fn settle(&self, near: u32, at: Micros) -> u32 {
-        let is_active = |user: u32| self.shifts(user).iter().any(|(from, until)| (*from..*until).contains(&at));
-        let mut users = near.min(self.peak());
+    fn settle(span: &Span, near: u32, at: Micros) -> u32 {
+        let is_active = |user: u32| span.active(user).is_some_and(|(from, until)| (from..until).contains(&at));
+        let peak = span.from.max(span.to);
+        let mut users = near.min(peak);
         while users > 0 && !is_active(users - 1) {
             users -= 1;
         }
-        while users < self.peak() && is_active(users) {
+        while users < peak && is_active(users) {
             users += 1;
         }
         users
-    }
-
-    /// The stage at a time from the curve's begin; the last one from the end on.
-    pub fn stage_at(&self, at: Micros) -> usize {
-        let mut end = Micros::ZERO;
-        let stage = self.spans.iter().position(|span| {
-            end = end + span.duration;
-            at < end
-        });
-        stage.unwrap_or(self.spans.len().saturating_sub(1))
     }
 }
 
@@ -139,8 +132,6 @@ mod tests {
         assert_eq!(curve.shifts(9), [(Micros::from_secs(10), Micros::from_secs(16))]);
         assert_eq!(curve.shifts(10), []);
         assert_eq!((curve.peak(), curve.duration()), (10, Micros::from_secs(25)));
-        assert_eq!(curve.stage_at(Micros::from_secs(12)), 1);
-        assert_eq!(curve.stage_at(Micros::from_secs(99)), 2);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct CellAddress {
 pub struct Layout {
     /// For each scenario: its first cell, its steps, its stages.
     scenarios: Vec<(usize, usize, usize)>,
+    /// Cells of load: those of setup and teardown come after them.
+    main: usize,
     cells: usize,
 }
 
@@ -30,8 +32,9 @@ impl Layout {
             cells += steps * stages;
             (first, steps, stages)
         };
-        let scenarios = plan.scenarios.iter().map(place).collect();
-        Self { scenarios, cells }
+        let scenarios: Vec<_> = plan.scenarios.iter().map(place).collect();
+        let main = scenarios.get(plan.main().len()).map_or(cells, |(first, ..)| *first);
+        Self { scenarios, main, cells }
     }
 
     /// How many cells there are.
@@ -61,14 +64,14 @@ impl Layout {
     /// The indices of the cells of a part of the run.
     pub fn cells_of(&self, scope: Scope) -> std::ops::Range<usize> {
         match scope {
-            Scope::Run => 0..self.cells,
+            Scope::Run => 0..self.main,
             Scope::Scenario(scenario) => {
                 let (first, steps, stages) = self.scenarios[scenario];
                 first..first + steps * stages
             }
-            Scope::Step(scenario, step) => {
+            Scope::Steps(scenario, step, steps) => {
                 let (first, _, stages) = self.scenarios[scenario];
-                first + step * stages..first + (step + 1) * stages
+                first + step * stages..first + (step + steps) * stages
             }
         }
     }

@@ -3,17 +3,24 @@
 //! Pure: the same specification always gives the same plan. The plan is what a runner executes; a [`Segment`] is the
 //! exact share of it that one runner executes; the shares add up to the plan.
 
+mod arrivals;
 mod compile;
 mod curve;
 mod layout;
-mod model;
-mod request;
+pub mod model;
 mod segment;
 mod size;
+pub mod template;
 
-pub use compile::{Compiled, compile};
+pub use arrivals::{Arrivals, RateCurve, RateSpan};
+pub use compile::{Compiled, compile, level_of};
 pub use curve::{Span, UserCurve};
 pub use layout::{CellAddress, Layout};
-pub use model::{Connections, Criterion, Load, PLAN_VERSION, Plan, Request, Scenario, Scope, Step, Target, ThinkTime};
+pub use model::{
+    Body, Check, CheckKind, Condition, Connections, Criterion, DataSet, Extract, ExtractFrom, Flow, Format, Group,
+    Keep, Level, Load, MAX_REDIRECTS, Node, PLAN_VERSION, Piece, Place, Plan, Request, Role, Scenario, Scope, Search,
+    Source, Step, Target, ThinkTime, Variable,
+};
 pub use segment::Segment;
 pub use size::{CostModel, Sizing, size};
+pub use template::{Escape, Part, Template, Value};

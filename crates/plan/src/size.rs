@@ -4,7 +4,7 @@ use proofload_api::loadtest::{RunnerCount, Runners};
 use proofload_api::units::Micros;
 use serde::Serialize;
 
-use crate::model::{Connections, Load, Plan};
+use crate::model::{Connections, Level, Load, Node, Plan, Scenario};
 
 /// What load costs a runner. Measured; docs/sizing.md says how, and what the margins are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,13 +59,13 @@ pub struct Sizing {
 /// Sizes a plan. What the user fixed stays fixed.
 pub fn size(plan: &Plan, runners: &Runners, model: &CostModel) -> Sizing {
     let users = plan.peak_users();
-    let rate = plan.scenarios.iter().map(|scenario| likely_rate(scenario, model)).sum::<u64>();
+    let rate = plan.main().iter().map(|scenario| likely_rate(scenario, model)).fold(0, u64::saturating_add);
     let (count, reason) = match runners.count {
         RunnerCount::Fixed(count) => (count, format!("count is set to {count}")),
         RunnerCount::Auto => automatic(plan, users, rate, model),
     };
     let requests = rate.div_ceil(u64::from(count));
-    let needed = requests * model.cpu_per_request.0 * 100 / model.utilisation_percent / 1_000;
+    let needed = requests.saturating_mul(model.cpu_per_request.0 * 100) / model.utilisation_percent / 1_000;
     let cells = plan.layout().len() as u64;
     let per_user = model.memory_per_user * u64::from(users.div_ceil(count));
     // Each cell is held by the thread that records and once more while a snapshot is made.
@@ -81,12 +81,15 @@ pub fn size(plan: &Plan, runners: &Runners, model: &CostModel) -> Sizing {
 fn automatic(plan: &Plan, users: u32, rate: u64, model: &CostModel) -> (u32, String) {
     let for_users = users.div_ceil(model.users_per_runner);
     let for_rate = u32::try_from(rate.div_ceil(model.rate_per_runner())).unwrap_or(u32::MAX);
-    // Never more runners than users, or than connections to share: a runner with nothing to do is of no use.
+    // Never more runners than users, or than connections to share: a runner with nothing to do is of no use. Nor than
+    // users of any open model: a runner without one would drop each of its arrivals.
     let connections = match plan.target.connections {
         Connections::PerUser(_) => u32::MAX,
         Connections::Shared(connections) => connections,
     };
-    let most = users.min(connections).clamp(1, RunnerCount::MAX);
+    let open = plan.main().iter().map(|scenario| &scenario.load).filter(|load| load.is_open());
+    let open = open.map(Load::users).min().unwrap_or(u32::MAX);
+    let most = users.min(connections).min(open).clamp(1, RunnerCount::MAX);
     let count = for_users.max(for_rate).clamp(1, most);
     let reason = format!(
         "{users} users at {} users per runner, about {rate} requests/s at {}/s per runner",
@@ -96,12 +99,49 @@ fn automatic(plan: &Plan, users: u32, rate: u64, model: &CostModel) -> (u32, Str
     (count, reason)
 }
 
-/// Requests per second of a closed model, were the target to answer in the model's response time.
-fn likely_rate(scenario: &crate::model::Scenario, model: &CostModel) -> u64 {
-    let pause = scenario.think_time.map_or(0, |think| think.min.0.midpoint(think.max.0));
-    let users = match &scenario.load {
-        Load::Users(curve) => curve.peak(),
-        Load::Iterations { users, .. } => *users,
+/// Requests per second: of a closed model, were the target to answer in the model's response time; of an open one, at
+/// its highest rate.
+fn likely_rate(scenario: &Scenario, model: &CostModel) -> u64 {
+    let pause = scenario.think_time.map_or(0, |think| think.mean().0);
+    let open = |per_hour: u64| per_hour.saturating_mul(requests_per_iteration(scenario)).div_ceil(3600);
+    let closed = |users: u32| {
+        let users = u64::from(users);
+        let likely = users * 1_000_000 / (pause + model.response_time.0);
+        let paced = scenario.pacing.map_or(u64::MAX, |pacing| {
+            users.saturating_mul(requests_per_iteration(scenario)).saturating_mul(1_000_000) / pacing.0.max(1)
+        });
+        likely.min(paced)
     };
-    u64::from(users) * 1_000_000 / (pause + model.response_time.0)
+    match &scenario.load {
+        Load::Users(curve) => closed(curve.peak()),
+        Load::Iterations { users, .. } => closed(*users),
+        Load::Arrivals { curve, .. } => open(curve.peak().per_hour),
+        Load::Search(search) => match search.limit {
+            Level::Users(users) => closed(users),
+            Level::Rate(rate) => open(rate.per_hour),
+        },
+    }
+}
+
+/// How many requests an iteration sends: all of a sequence, or of the largest that it may be one of. A loop with a
+/// condition counts once, since nobody knows how often it holds.
+fn requests_per_iteration(scenario: &Scenario) -> u64 {
+    let nodes = &scenario.flow.nodes;
+    match &scenario.flow.weights {
+        None => nodes.iter().map(requests).fold(0, u64::saturating_add),
+        Some(weights) => {
+            let drawn = nodes.iter().zip(weights).filter(|(_, weight)| **weight > 0);
+            drawn.map(|(node, _)| requests(node)).max().unwrap_or(1)
+        }
+    }
+}
+
+fn requests(node: &Node) -> u64 {
+    match node {
+        Node::Step(_) => 1,
+        Node::Group(group) => {
+            let times = if group.condition.is_some() { 1 } else { u64::from(group.repeat) };
+            times.saturating_mul(group.nodes.iter().map(requests).fold(0, u64::saturating_add))
+        }
+    }
 }

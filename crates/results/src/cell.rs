@@ -40,6 +40,35 @@ pub struct Cell {
     pub bytes_out: u64,
     /// Bytes received.
     pub bytes_in: u64,
+    /// Checks of answers, in the order of the step's: first its `checks`, then its `extract`. Empty where the step has
+    /// none, or where nothing was checked yet.
+    pub checks: Vec<CheckCount>,
+    /// Arrivals of this stage that found no free user. No step has them, so those of a scenario are all counted in the
+    /// cells of its first step.
+    pub dropped: u64,
+}
+
+/// How often a check held, and how often not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckCount {
+    /// Held.
+    pub passed: u64,
+    /// Did not hold.
+    pub failed: u64,
+}
+
+impl CheckCount {
+    /// Adds another count.
+    pub fn add(&mut self, other: Self) {
+        self.passed = self.passed.saturating_add(other.passed);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+
+    /// Takes an earlier count away; `None` if it is not an earlier one.
+    pub fn since(self, earlier: Self) -> Option<Self> {
+        let passed = self.passed.checked_sub(earlier.passed)?;
+        Some(Self { passed, failed: self.failed.checked_sub(earlier.failed)? })
+    }
 }
 
 impl Cell {
@@ -72,6 +101,47 @@ impl Cell {
         self.service_time.add(&other.service_time);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
+        if self.checks.len() < other.checks.len() {
+            self.checks.resize_with(other.checks.len(), CheckCount::default);
+        }
+        for (mine, theirs) in self.checks.iter_mut().zip(&other.checks) {
+            mine.add(*theirs);
+        }
+        self.dropped = self.dropped.saturating_add(other.dropped);
+    }
+
+    /// Takes an earlier state of this cell away: what was counted since. Exact; `None` if it is not an earlier state.
+    pub fn since(&self, earlier: &Self) -> Option<Self> {
+        let mut since = self.clone();
+        for (mine, theirs) in since.outcomes.iter_mut().zip(&earlier.outcomes) {
+            *mine = mine.checked_sub(*theirs)?;
+        }
+        for (status, count) in &earlier.statuses {
+            let mine = since.statuses.get_mut(status)?;
+            *mine = mine.checked_sub(*count)?;
+        }
+        for (outcome, times) in &earlier.latency {
+            let mine = since.latency.get_mut(outcome)?;
+            *mine = mine.since(times)?;
+        }
+        since.service_time = since.service_time.since(&earlier.service_time)?;
+        since.bytes_out = since.bytes_out.checked_sub(earlier.bytes_out)?;
+        since.bytes_in = since.bytes_in.checked_sub(earlier.bytes_in)?;
+        for (place, theirs) in earlier.checks.iter().enumerate() {
+            let mine = since.checks.get_mut(place)?;
+            *mine = mine.since(*theirs)?;
+        }
+        since.dropped = since.dropped.checked_sub(earlier.dropped)?;
+        Some(since)
+    }
+
+    /// Counts what became of a check; `place` is its place in [`Cell::checks`].
+    pub fn check(&mut self, place: usize, passed: bool) {
+        if self.checks.len() <= place {
+            self.checks.resize_with(place + 1, CheckCount::default);
+        }
+        let count = &mut self.checks[place];
+        *(if passed { &mut count.passed } else { &mut count.failed }) += 1;
     }
 
     /// Requests sent.
@@ -108,6 +178,8 @@ impl Cell {
             service_time: self.service_time.encode(),
             bytes_out: self.bytes_out,
             bytes_in: self.bytes_in,
+            checks: self.checks.clone(),
+            dropped: self.dropped,
         }
     }
 }
@@ -122,19 +194,37 @@ pub struct EncodedCell {
     pub service_time: EncodedTimes,
     pub bytes_out: u64,
     pub bytes_in: u64,
+    pub checks: Vec<CheckCount>,
+    pub dropped: u64,
 }
 
 impl EncodedCell {
+    /// Requests sent.
+    pub fn requests(&self) -> u64 {
+        self.outcomes.iter().copied().fold(0, u64::saturating_add)
+    }
+
     /// The cell.
     pub fn decode(&self) -> Result<Cell, InvalidHistogram> {
         let latency = self.latency.iter().map(|(outcome, times)| Ok((*outcome, times.decode(DIGITS)?)));
         Ok(Cell {
-            outcomes: self.outcomes,
-            statuses: self.statuses.clone(),
             latency: latency.collect::<Result<_, InvalidHistogram>>()?,
             service_time: self.service_time.decode(DIGITS)?,
+            ..self.counts()
+        })
+    }
+
+    /// The cell without its distributions.
+    pub fn counts(&self) -> Cell {
+        Cell {
+            outcomes: self.outcomes,
+            statuses: self.statuses.clone(),
+            latency: BTreeMap::new(),
+            service_time: Times::new(),
             bytes_out: self.bytes_out,
             bytes_in: self.bytes_in,
-        })
+            checks: self.checks.clone(),
+            dropped: self.dropped,
+        }
     }
 }

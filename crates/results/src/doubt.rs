@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::saturation;
-use crate::snapshot::{EndCause, RunnerState};
+use crate::shortfall::{dropped, starved, unfinished};
+use crate::snapshot::{Aborted, EndCause, LevelRecord, RunnerState};
 use crate::totals::{RunnerTotals, Totals};
-use crate::words::{grouped, safe, sentence};
+use crate::words::{safe, sentence};
 
 /// Runners that began further apart than this did not put the planned load on together.
 pub const MAX_SKEW: Micros = Micros::from_secs(1);
@@ -47,6 +48,10 @@ pub enum DoubtKind {
     Saturated,
     /// The runners began too far apart.
     Skew,
+    /// Arrivals found no free user, and were not sent.
+    DroppedArrivals,
+    /// Users found no row left in their data, and stopped.
+    StarvedUsers,
 }
 
 impl DoubtKind {
@@ -67,6 +72,8 @@ pub struct Circumstances {
     pub skew: Micros,
     /// Why the run could not be executed at all; the verdict is then `Error`.
     pub error: Option<String>,
+    /// The criterion that ended the run, and what was seen in its window. It has failed, whatever the whole run says.
+    pub aborted: Option<Aborted>,
 }
 
 /// A runner that is gone.
@@ -91,8 +98,12 @@ pub fn doubts(plan: &Plan, runners: u32, totals: &Totals, circumstances: &Circum
             Micros::ZERO => "before its load began".to_owned(),
             elapsed => format!("after {}", short_time(elapsed.0 as f64)),
         };
-        let why = sentence(&safe(why));
-        found.push(Doubt::new(DoubtKind::Stopped, None, None, format!("The run was stopped {at}: {why}")));
+        let text = match circumstances.aborted {
+            // It says when, too.
+            Some(_) => format!("{}, which ended the run.", safe(why)),
+            None => format!("The run was stopped {at}: {}", sentence(&safe(why))),
+        };
+        found.push(Doubt::new(DoubtKind::Stopped, None, None, text));
     }
     for index in (0..runners).filter(|index| !is_complete(*index)) {
         found.extend(runner_doubt(plan, Segment::new(index, runners), totals, circumstances));
@@ -100,20 +111,33 @@ pub fn doubts(plan: &Plan, runners: u32, totals: &Totals, circumstances: &Circum
     if found.is_empty() {
         found.extend(unfinished(plan, totals));
     }
+    found.extend(dropped(plan, totals));
+    found.extend(starved(plan, totals));
     for (index, runner) in &totals.runners {
         let doubt = |text| Doubt::new(DoubtKind::Saturated, Some(*index), None, text);
         found.extend(saturation(*index, runner, runners).map(doubt));
     }
-    if circumstances.skew > MAX_SKEW {
-        let skew = short_time(circumstances.skew.0 as f64);
+    let skew = skew(plan, totals, circumstances);
+    if skew > MAX_SKEW {
+        let skew = short_time(skew.0 as f64);
         let text = format!("The runners began {skew} apart, so the planned load was never on together.");
         found.push(Doubt::new(DoubtKind::Skew, None, None, text));
     }
     found
 }
 
+/// How far apart the runners began: the run, or any scenario of load, since each may have missed the begin of either.
+pub(crate) fn skew(plan: &Plan, totals: &Totals, circumstances: &Circumstances) -> Micros {
+    let spread = |scenario: usize| {
+        let began = || totals.runners.values().filter_map(|runner| runner.scenarios.get(scenario)?.began);
+        began().max().unwrap_or(0) - began().min().unwrap_or(0)
+    };
+    let most = (0..plan.main().len()).map(spread).max().unwrap_or(0);
+    circumstances.skew.max(Micros(most))
+}
+
 impl Doubt {
-    fn new(kind: DoubtKind, runner: Option<u32>, missing: Option<f64>, text: String) -> Self {
+    pub(crate) fn new(kind: DoubtKind, runner: Option<u32>, missing: Option<f64>, text: String) -> Self {
         Self { kind, runner, missing: missing.map(|share| crate::words::rounded(share, 4)), text }
     }
 }
@@ -170,7 +194,7 @@ const fn ended_early(cause: EndCause) -> &'static str {
 /// The share of the whole plan that a runner did not do, as far as is known. Scenarios count by their users.
 fn missing_load(plan: &Plan, segment: Segment, runner: Option<&RunnerTotals>) -> f64 {
     let (mut missing, mut whole) = (0.0, 0.0);
-    for (at, scenario) in plan.scenarios.iter().enumerate() {
+    for (at, scenario) in plan.main().iter().enumerate() {
         let users = f64::from(segment.share(scenario.load.users()));
         whole += f64::from(scenario.load.users());
         let progress = runner.and_then(|runner| Some((runner.scenarios.get(at)?, runner.generator.elapsed)));
@@ -183,38 +207,21 @@ fn missing_load(plan: &Plan, segment: Segment, runner: Option<&RunnerTotals>) ->
             (Load::Iterations { per_user, .. }, Some(_)) => {
                 progress.iterations as f64 / (users * f64::from(*per_user)).max(1.0)
             }
+            // How long a search takes is not known before.
+            (Load::Search(_), Some(_)) if progress.ended.is_some() && ended_itself(&progress.levels) => 1.0,
+            (load @ (Load::Arrivals { .. } | Load::Search(_)), Some(began)) => {
+                let passed = progress.ended.unwrap_or(now).saturating_sub(began);
+                passed as f64 / load.duration().0.max(1) as f64
+            }
         });
         missing += users * (1.0 - done.clamp(0.0, 1.0));
     }
     if whole == 0.0 { 0.0 } else { missing / whole }
 }
 
-/// Fixed amounts of work that were not done, though every runner came to its end.
-fn unfinished(plan: &Plan, totals: &Totals) -> Vec<Doubt> {
-    let mut found = Vec::new();
-    for (scenario, done) in plan.scenarios.iter().zip(&totals.scenarios) {
-        let Some(planned) = planned_iterations(&scenario.load) else { continue };
-        if done.iterations < planned {
-            let missing = 1.0 - done.iterations as f64 / planned as f64;
-            let text = format!(
-                "Scenario {} did {} of its {} iterations in {}, all the time that it had (iterations.maxDuration).",
-                scenario.name,
-                grouped(done.iterations),
-                grouped(planned),
-                scenario.load.duration(),
-            );
-            found.push(Doubt::new(DoubtKind::UnfinishedIterations, None, Some(missing), text));
-        }
-    }
-    found
-}
-
-/// How many iterations a load model plans; none if it plans by time.
-pub(crate) fn planned_iterations(load: &Load) -> Option<u64> {
-    match load {
-        Load::Users(_) => None,
-        Load::Iterations { users, per_user, .. } => Some(u64::from(*users) * u64::from(*per_user)),
-    }
+/// Whether a search came to its end.
+fn ended_itself(levels: &[LevelRecord]) -> bool {
+    levels.last().is_some_and(|last| last.level.is_zero())
 }
 
 /// Whether an outcome says something good of the target.

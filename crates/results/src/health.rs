@@ -16,6 +16,9 @@ pub const MAX_LATENESS_P99: Micros = Micros::from_millis(50);
 pub const MAX_THROTTLED: f64 = 0.10;
 /// A generator that used more than this share of the CPU that it could have is saturated.
 pub const MAX_CPU: f64 = 0.90;
+/// A runner at work for less than this has no share of CPU to speak of: some milliseconds of sending as fast as the
+/// target answers are all of the time that there was. Its lateness still tells.
+const SHORTEST: Micros = Micros::from_secs(1);
 /// The share of its CPU at which a generator is comfortable: what advice on more runners aims at.
 const COMFORTABLE_CPU: f64 = 0.60;
 
@@ -70,7 +73,8 @@ pub(crate) fn saturation(index: u32, runner: &RunnerTotals, runners: u32) -> Opt
     if runner.requests == 0 {
         return None;
     }
-    let (cpu, throttled) = (cpu(runner), throttled(runner));
+    let is_long_enough = runner.generator.elapsed >= SHORTEST.0;
+    let (cpu, throttled) = if is_long_enough { (cpu(runner), throttled(runner)) } else { (0.0, 0.0) };
     let lateness = Micros(runner.lateness.percentile(99.0).unwrap_or(0));
     let more = (f64::from(runners) * (cpu.max(MAX_CPU) / COMFORTABLE_CPU - 1.0)).ceil().max(1.0) as u64;
     let more = things(more, "more runner");

@@ -13,15 +13,15 @@
 //! count that is too high; and, while the generator kept up, a time that is too long: less load than planned makes
 //! nothing slower.
 
-use proofload_api::criterion::{Aggregate, Expr, Metric, Operator, Unit, Value};
-use proofload_api::loadtest::Severity;
+use proofload_api::Verdict;
+use proofload_api::criterion::{Expr, Metric, Operator, Unit, Value};
+use proofload_api::loadtest::{Abort, Severity};
 use proofload_api::status::CriterionOutcome;
-use proofload_api::{Micros, Outcome, Verdict};
-use proofload_plan::{Criterion, Scope};
+use proofload_plan::{Criterion, Plan, Scope};
 
-use crate::cell::Cell;
 use crate::doubt::{Doubt, is_good};
-use crate::histogram::Times;
+use crate::part::{Part, Region};
+use crate::snapshot::Aborted;
 use crate::totals::Totals;
 
 /// What became of a criterion.
@@ -31,24 +31,48 @@ pub struct Judgement {
     pub text: String,
     /// `of`, as the user wrote it.
     pub of: Option<String>,
+    /// The stages that it was judged on, as the user wrote them.
+    pub during: Option<String>,
     /// What it was judged on.
     pub scope: Scope,
     /// What a failure means.
     pub severity: Severity,
+    /// When it ends the run.
+    pub abort: Option<Abort>,
     /// The value seen; none without samples.
     pub observed: Option<Value>,
     /// What became of it.
     pub outcome: CriterionOutcome,
+    /// Whether it ended the run; `observed` is then of the window that did.
+    pub aborted: bool,
 }
 
-/// Judges criteria, in their order.
-pub fn judge(criteria: &[Criterion], totals: &Totals, doubts: &[Doubt]) -> Vec<Judgement> {
-    criteria.iter().map(|criterion| judge_one(criterion, totals, doubts)).collect()
+/// Judges criteria, in their order. The one that ended the run, if one did, has failed with what was seen then.
+pub fn judge(
+    plan: &Plan,
+    criteria: &[Criterion],
+    totals: &Totals,
+    doubts: &[Doubt],
+    aborted: Option<Aborted>,
+) -> Vec<Judgement> {
+    let judge = |(place, criterion)| {
+        let judgement = judge_one(plan, criterion, totals, doubts);
+        match aborted.filter(|aborted| aborted.criterion as usize == place) {
+            Some(Aborted { observed, .. }) => Judgement {
+                observed: Some(Value { unit: criterion.expr.unit(), amount: observed }),
+                outcome: CriterionOutcome::Fail,
+                aborted: true,
+                ..judgement
+            },
+            None => judgement,
+        }
+    };
+    criteria.iter().enumerate().map(judge).collect()
 }
 
-fn judge_one(criterion: &Criterion, totals: &Totals, doubts: &[Doubt]) -> Judgement {
-    let cell = totals.scope(criterion.scope);
-    let observed = observe(&criterion.expr, &cell, &totals.lateness, totals.elapsed(criterion.scope));
+fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doubt]) -> Judgement {
+    let region = Region::of(&criterion.expr, criterion.scope, criterion.during.as_deref());
+    let observed = Part::of(plan, totals, region).observe(&criterion.expr);
     let outcome = match observed {
         None => CriterionOutcome::NoData,
         Some(value) => weigh(&criterion.expr, value, doubts),
@@ -56,61 +80,14 @@ fn judge_one(criterion: &Criterion, totals: &Totals, doubts: &[Doubt]) -> Judgem
     Judgement {
         text: criterion.text.clone(),
         of: criterion.of.clone(),
+        during: criterion.during_text.clone(),
         scope: criterion.scope,
         severity: criterion.severity,
+        abort: criterion.abort,
         observed: observed.map(|amount| Value { unit: criterion.expr.unit(), amount }),
         outcome,
+        aborted: false,
     }
-}
-
-/// The value of an expression, in its unit. Lateness is the runners', not a scenario's: it is the same in every scope.
-fn observe(expr: &Expr, cell: &Cell, lateness: &Times, elapsed: Micros) -> Option<f64> {
-    if cell.requests() == 0 {
-        return None;
-    }
-    match expr.metric {
-        Metric::Latency(only) => aggregate(expr.aggregate, &cell.latency(only)),
-        Metric::ServiceTime => aggregate(expr.aggregate, &cell.service_time),
-        Metric::Lateness => aggregate(expr.aggregate, lateness),
-        counted => count(expr, counted, cell, elapsed),
-    }
-}
-
-fn aggregate(aggregate: Aggregate, times: &Times) -> Option<f64> {
-    let (min, max, mean, stddev) = times.extremes();
-    let percentile = |percentile| times.percentile(percentile).map(|micros| micros as f64);
-    let value = match aggregate {
-        Aggregate::Min => min as f64,
-        Aggregate::Max => max as f64,
-        Aggregate::Avg => mean,
-        Aggregate::Stddev => stddev,
-        Aggregate::Med => return percentile(50.0),
-        Aggregate::Percentile(p) => return percentile(p),
-        // The grammar admits neither of a time.
-        Aggregate::Count | Aggregate::Rate => return None,
-    };
-    (!times.is_empty()).then_some(value)
-}
-
-fn count(expr: &Expr, metric: Metric, cell: &Cell, elapsed: Micros) -> Option<f64> {
-    let counted = match metric {
-        Metric::Requests => cell.requests(),
-        Metric::Errors => cell.errors(),
-        Metric::Success => cell.count(Outcome::Ok),
-        Metric::BytesIn => cell.bytes_in,
-        Metric::BytesOut => cell.bytes_out,
-        Metric::Status(status) => cell.statuses.get(&status).copied().unwrap_or(0),
-        Metric::Outcome(outcome) => cell.count(outcome),
-        Metric::Latency(_) | Metric::ServiceTime | Metric::Lateness => return None,
-    };
-    let whole = match (expr.aggregate, expr.unit(), metric) {
-        (Aggregate::Count, ..) => return Some(counted as f64),
-        (_, Unit::PerSecond | Unit::BytesPerSecond, _) => elapsed.as_secs_f64(),
-        (.., Metric::Outcome(Outcome::Interrupted)) => cell.requests() as f64,
-        // What the end of the run interrupted was neither answered nor failed.
-        _ => cell.requests().saturating_sub(cell.count(Outcome::Interrupted)) as f64,
-    };
-    (whole > 0.0).then(|| counted as f64 / whole)
 }
 
 fn weigh(expr: &Expr, observed: f64, doubts: &[Doubt]) -> CriterionOutcome {
@@ -127,19 +104,25 @@ fn explains(doubt: &Doubt, expr: &Expr, observed: f64) -> bool {
     // `!=` that does not hold is neither too high nor too low: either direction would have mended it.
     let is_equal = expr.operator == Operator::NotEqual;
     let is_too_high = !is_equal && observed > expr.limit.amount;
-    let is_too_low = !is_equal && !is_too_high;
     let is_slow = doubt.kind.is_own_slowness() && expr.metric.is_distribution();
-    (is_slow && (is_too_high || is_equal)) || (raised_by_load(expr) && (is_too_low || is_equal))
+    (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
+}
+
+/// Whether a criterion may not hold only since some of the load is missing.
+pub(crate) fn is_explained_by_missing_load(expr: &Expr, observed: f64) -> bool {
+    let is_too_high = expr.operator != Operator::NotEqual && observed > expr.limit.amount;
+    raised_by_load(expr) && !is_too_high
 }
 
 /// Whether more load could have made the figure larger. Of the shares that is those of bad answers: load makes no
 /// target answer better.
 fn raised_by_load(expr: &Expr) -> bool {
     expr.unit() != Unit::Share
-        || match expr.metric {
-            Metric::Success => false,
-            Metric::Outcome(outcome) => !is_good(outcome),
-            Metric::Status(status) => status >= 400,
+        || match &expr.metric {
+            // A check that held is something good too.
+            Metric::Success | Metric::Check(_) => false,
+            Metric::Outcome(outcome) => !is_good(*outcome),
+            Metric::Status(status) => *status >= 400,
             _ => true,
         }
 }

@@ -13,21 +13,33 @@ pub mod histogram;
 pub mod judge;
 pub mod live;
 pub mod merge;
+pub mod part;
+mod phase;
 mod reason;
 pub mod report;
+pub mod search;
+pub mod setup;
+mod shortfall;
 pub mod snapshot;
 pub mod status;
 pub mod text;
 pub mod totals;
+pub mod window;
 mod words;
 
-pub use cell::{Cell, EncodedCell, Sample};
+pub use cell::{Cell, CheckCount, EncodedCell, Sample};
 pub use doubt::{Circumstances, Doubt, DoubtKind, LostRunner, doubts};
 pub use figures::{Figures, TimeFigures};
 pub use health::Generator;
 pub use histogram::{EncodedTimes, Times};
 pub use judge::{Judgement, judge, verdict};
 pub use merge::{ForeignSnapshot, SnapshotSet};
+pub use part::{Part, Region};
+pub use phase::phase;
 pub use report::{Input, Report};
-pub use snapshot::{EncodedBucket, EndCause, ErrorRecord, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot};
+pub use snapshot::{
+    Aborted, EncodedBucket, EndCause, ErrorRecord, GeneratorRecord, LevelRecord, RunnerState, ScenarioProgress,
+    Snapshot, StepResult, StopNote,
+};
 pub use totals::{Bucket, RunnerTotals, ScenarioTotals, Totals};
+pub use window::Windows;

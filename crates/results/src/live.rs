@@ -23,7 +23,8 @@ impl Mark {
     /// The mark of what is known now.
     pub fn of(snapshots: &SnapshotSet) -> Self {
         let mark = |snapshot: &Snapshot| {
-            let requests = snapshot.cells.iter().map(requests).fold(0, u64::saturating_add);
+            let requests =
+                snapshots.cells_of_load(snapshot).iter().map(EncodedCell::requests).fold(0, u64::saturating_add);
             (snapshot.segment.index, (requests, snapshot.generator.elapsed))
         };
         Self(snapshots.iter().map(mark).collect())
@@ -48,9 +49,9 @@ impl Mark {
 pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> bool) -> LiveStatus {
     let mut latency = Times::new();
     let (mut answered, mut failed) = (0_u64, 0_u64);
-    for cell in snapshots.iter().flat_map(|snapshot| &snapshot.cells) {
+    for cell in snapshots.iter().flat_map(|snapshot| snapshots.cells_of_load(snapshot)) {
         let count = |outcome: Outcome| cell.outcomes[outcome.index()];
-        answered = answered.saturating_add(requests(cell).saturating_sub(count(Outcome::Interrupted)));
+        answered = answered.saturating_add(cell.requests().saturating_sub(count(Outcome::Interrupted)));
         let errors = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error()).map(count);
         failed = errors.fold(failed, u64::saturating_add);
         // What cannot be read is said in the report, at the end.
@@ -58,15 +59,11 @@ pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> b
     }
     let at_work = snapshots.iter().filter(|snapshot| !is_lost(snapshot.segment.index));
     LiveStatus {
-        users: at_work.map(Snapshot::users).fold(0, u32::saturating_add),
+        users: at_work.map(|snapshot| snapshots.users_of_load(snapshot)).fold(0, u32::saturating_add),
         rps: Mark::of(snapshots).rate_since(earlier).round() as u64,
         p99: p99(latency.percentile(99.0)),
         errors: if answered == 0 { "-".to_owned() } else { short_share(share(failed, answered)) },
     }
-}
-
-fn requests(cell: &EncodedCell) -> u64 {
-    cell.outcomes.iter().copied().fold(0, u64::saturating_add)
 }
 
 /// The whole run, once it is over: no users any more, and the rate of all of it.

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use proofload_plan::Plan;
+use proofload_plan::{Plan, Scope};
 
+use crate::cell::EncodedCell;
 use crate::snapshot::Snapshot;
 use crate::totals::Totals;
 
@@ -19,6 +20,8 @@ pub struct SnapshotSet {
     runners: u32,
     scenarios: usize,
     cells: usize,
+    /// Scenarios and cells that are load: those of setup and teardown come after them.
+    load: (usize, usize),
     latest: BTreeMap<u32, Snapshot>,
 }
 
@@ -63,6 +66,7 @@ impl SnapshotSet {
             runners,
             scenarios: plan.scenarios.len(),
             cells: plan.layout().len(),
+            load: (plan.main().len(), plan.layout().cells_of(Scope::Run).len()),
             latest: BTreeMap::new(),
         }
     }
@@ -122,6 +126,17 @@ impl SnapshotSet {
     /// The latest snapshots there are, by runner.
     pub fn iter(&self) -> impl Iterator<Item = &Snapshot> {
         self.latest.values()
+    }
+
+    /// The cells of a snapshot of this set that are load: neither setup nor teardown.
+    pub(crate) fn cells_of_load<'a>(&self, snapshot: &'a Snapshot) -> &'a [EncodedCell] {
+        &snapshot.cells[..self.load.1.min(snapshot.cells.len())]
+    }
+
+    /// Users of a snapshot of this set that put on load now.
+    pub(crate) fn users_of_load(&self, snapshot: &Snapshot) -> u32 {
+        let load = snapshot.scenarios.iter().take(self.load.0);
+        load.map(|scenario| scenario.users).fold(0, u32::saturating_add)
     }
 
     /// Whether the final snapshot of every runner is here, and each did all of its share.

@@ -6,7 +6,8 @@ use proofload_api::status::CriterionOutcome;
 use proofload_api::units::{short_share, short_time};
 use proofload_api::{Micros, Verdict};
 
-use crate::report::{CriterionReport, Report};
+use crate::doubt::{Doubt, DoubtKind};
+use crate::report::{CriterionReport, Report, ScenarioReport};
 use crate::words::{safe, sentence, things};
 
 /// So many doubts or criteria are named; the report lists them all.
@@ -24,7 +25,13 @@ pub(crate) fn reason(report: &Report) -> String {
             sentences.push(format!("There are no criteria to judge by. {}", put_on(report)));
         }
     }
-    let doubts = &report.doubts;
+    if report.verdict != Verdict::Error {
+        sentences.extend(report.scenarios.iter().filter_map(found));
+        sentences.extend(report.findings.iter().take(MOST_NAMED).cloned());
+    }
+    // What ended the run is why it failed, and said already.
+    let is_said = |doubt: &&Doubt| aborted(report).is_some_and(|said| std::ptr::eq(said, *doubt));
+    let doubts: Vec<&Doubt> = report.doubts.iter().filter(|doubt| !is_said(doubt)).collect();
     if report.verdict != Verdict::Error && !doubts.is_empty() {
         sentences.push("Not all of the figures can be trusted.".to_owned());
         sentences.extend(doubts.iter().take(MOST_NAMED).map(|doubt| doubt.text.clone()));
@@ -33,6 +40,16 @@ pub(crate) fn reason(report: &Report) -> String {
         }
     }
     sentences.join(" ")
+}
+
+/// What a search found.
+fn found(scenario: &ScenarioReport) -> Option<String> {
+    let search = scenario.search.as_ref().filter(|search| !search.steps.is_empty())?;
+    let until = search.until.trim();
+    Some(match search.answer {
+        Some(answer) => format!("{} holds {until} up to {answer}.", scenario.name),
+        None => format!("{} holds {until} at no load that was tried.", scenario.name),
+    })
 }
 
 fn error(report: &Report) -> String {
@@ -45,24 +62,58 @@ fn judged(report: &Report) -> impl Iterator<Item = &CriterionReport> {
 }
 
 fn passed(report: &Report) -> String {
-    let held = match judged(report).count() {
+    // Those that only warn are criteria too: all of them are counted where all of them held.
+    let warnings: Vec<&CriterionReport> =
+        report.criteria.iter().filter(|criterion| criterion.severity == Severity::Warn).collect();
+    let broken: Vec<&CriterionReport> =
+        warnings.iter().copied().filter(|criterion| criterion.outcome != CriterionOutcome::Pass).collect();
+    let judged = judged(report).count();
+    let held = match if broken.is_empty() { report.criteria.len() } else { judged } {
         1 => "The criterion held".to_owned(),
         2 => "Both criteria held".to_owned(),
         many => format!("All {many} criteria held"),
     };
-    format!("{held}. {}", put_on(report))
+    let but = match broken.len() {
+        0 => String::new(),
+        some => format!("; {some} of {} that only warn did not: {}", warnings.len(), named(&broken)),
+    };
+    format!("{held}{but}. {}", put_on(report))
 }
 
 fn failed(report: &Report) -> String {
-    let broken: Vec<_> = judged(report).filter(|criterion| criterion.outcome == CriterionOutcome::Fail).collect();
-    let named = broken.iter().take(MOST_NAMED).map(|criterion| {
+    // One that ended the run has failed it, whatever its severity.
+    let is_judged = |criterion: &&CriterionReport| criterion.severity == Severity::Fail || criterion.aborted;
+    let judged = || report.criteria.iter().filter(is_judged);
+    let broken: Vec<_> = judged().filter(|criterion| criterion.outcome == CriterionOutcome::Fail).collect();
+    if let Some(ended) = aborted(report) {
+        let others: Vec<_> = broken.into_iter().filter(|criterion| !criterion.aborted).collect();
+        return match others.len() {
+            0 => ended.text.clone(),
+            1 => format!("{} Another criterion did not hold either: {}.", ended.text, named(&others)),
+            more => format!("{} {more} other criteria did not hold either: {}.", ended.text, named(&others)),
+        };
+    }
+    let of = things(judged().count() as u64, "criterion").replace("criterions", "criteria");
+    format!("{} of {of} did not hold: {}.", broken.len(), named(&broken))
+}
+
+/// What is said of the criterion that ended the run, if one did.
+fn aborted(report: &Report) -> Option<&Doubt> {
+    let is_aborted = report.criteria.iter().any(|criterion| criterion.aborted);
+    report.doubts.iter().find(|doubt| is_aborted && doubt.kind == DoubtKind::Stopped)
+}
+
+/// The first few of some criteria, and what they saw: `rate(errors) < 1% on browse was 4%`.
+fn named(criteria: &[&CriterionReport]) -> String {
+    let named = criteria.iter().take(MOST_NAMED).map(|criterion| {
         let of = criterion.of.as_ref().map(|of| format!(" on {of}")).unwrap_or_default();
-        format!("{}{of} was {}", criterion.expr.trim(), observed(criterion))
+        let during = criterion.during.as_ref().map(|during| format!(" during {during}")).unwrap_or_default();
+        let window = criterion.abort.filter(|_| criterion.aborted);
+        let window = window.map(|abort| format!(" over {}", short_time(abort.window as f64))).unwrap_or_default();
+        format!("{}{of}{during} was {}{window}", criterion.expr.trim(), observed(criterion))
     });
-    let named: Vec<String> = named.collect();
-    let more = if broken.len() > MOST_NAMED { "; and others" } else { "" };
-    let of = things(judged(report).count() as u64, "criterion").replace("criterions", "criteria");
-    format!("{} of {of} did not hold: {}{more}.", broken.len(), named.join("; "))
+    let more = if criteria.len() > MOST_NAMED { "; and others" } else { "" };
+    named.collect::<Vec<_>>().join("; ") + more
 }
 
 fn no_samples(report: &Report) -> Option<String> {

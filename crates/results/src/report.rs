@@ -5,6 +5,8 @@
 
 mod build;
 mod redact;
+mod scenario;
+mod steered;
 mod timeline;
 
 use proofload_api::Verdict;
@@ -14,6 +16,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 pub use build::Input;
+pub(crate) use steered::search as search_report;
+pub use steered::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
 
 use crate::doubt::Doubt;
 use crate::figures::Figures;
@@ -36,6 +40,9 @@ pub struct Report {
     pub namespace: Option<String>,
     /// What the run is called in the plan and in snapshots.
     pub run: String,
+    /// From what every random choice of the run followed: the same seed, the same requests.
+    #[serde(default)]
+    pub seed: u64,
     /// Whether the target holds the load.
     pub verdict: Verdict,
     /// Why, in a sentence or a few.
@@ -50,15 +57,27 @@ pub struct Report {
     pub duration: u64,
     /// Planned load against what was put on.
     pub load: RunLoad,
-    /// Figures of the whole run.
+    /// Figures of all load: of everything but setup and teardown.
     pub summary: Figures,
     /// Each scenario, in the order of the spec.
     pub scenarios: Vec<ScenarioReport>,
+    /// What was done once before all load; absent if there is no setup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<ScenarioReport>,
+    /// What was done once after all load; absent if there is no teardown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<ScenarioReport>,
+    /// Changes of load that someone wanted while the run was under way, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeReport>,
     /// Each criterion, in the order of the spec.
     pub criteria: Vec<CriterionReport>,
     /// Why the figures may not be what they seem; no verdict is `Passed` with one.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
+    /// What should be known of the run beside that, in sentences; these change no verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// The run over time.
     pub timeline: Timeline,
     /// Errors in words, the most frequent first.
@@ -101,6 +120,35 @@ pub struct ScenarioReport {
     pub stages: Vec<StageReport>,
     /// Each step of its flow.
     pub steps: Vec<StepReport>,
+    /// Each group of steps, by itself and with the groups in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupReport>,
+    /// What was searched and found; absent where nothing is searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchReport>,
+}
+
+/// What was measured in a group of steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupReport {
+    /// Its name.
+    pub name: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// How often a check of a step's answers held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReport {
+    /// Its name; of a value that is extracted `extract`, a space, and the value's name.
+    pub name: String,
+    /// Answers that it held of.
+    pub passed: u64,
+    /// Answers that it did not hold of.
+    pub failed: u64,
 }
 
 /// Planned load of a scenario against what was put on.
@@ -126,6 +174,15 @@ pub struct ScenarioLoad {
     pub iterations: u64,
     /// Iterations that the scenario's end cut off.
     pub cut_iterations: u64,
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    #[serde(default)]
+    pub broken_iterations: u64,
+    /// Arrivals that found no free user, and were not sent.
+    #[serde(default)]
+    pub dropped: u64,
+    /// Users that found no row left in a `Unique` data set, and stopped.
+    #[serde(default)]
+    pub starved_users: u64,
 }
 
 /// What was measured in a stage.
@@ -148,6 +205,12 @@ pub struct StepReport {
     /// Its figures.
     #[serde(flatten)]
     pub figures: Figures,
+    /// The group that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What was checked of its answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckReport>,
     /// Its figures in each stage; absent where there is one stage only, or where they do not fit into where the report
     /// is stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -163,14 +226,33 @@ pub struct CriterionReport {
     /// What it was judged on, if not the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
+    /// The stages that it was judged on, if not all of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub during: Option<String>,
     /// What a failure means.
     pub severity: Severity,
+    /// When it ends the run; absent if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<AbortReport>,
+    /// Whether it ended the run; `observed` is then of the window that did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aborted: bool,
     /// The value seen, in microseconds, as a share, per second, as a number, or in bytes, as the criterion asks. Absent
     /// without samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<f64>,
     /// What became of it.
     pub outcome: CriterionOutcome,
+}
+
+/// When a criterion ends the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbortReport {
+    /// How much time was judged at once, in microseconds.
+    pub window: u64,
+    /// How long after the begin of what was judged the first window began.
+    pub after: u64,
 }
 
 /// The run over time.
@@ -197,7 +279,10 @@ pub struct TimelineBucket {
     pub users: u32,
     /// The most users at once, by the plan.
     pub planned_users: u32,
-    /// Requests per second.
+    /// Iterations that begin in a second, by the plan: of load models that plan arrivals. Absent without such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_rate: Option<f64>,
+    /// Requests per second; of the last part, which the end cut short, over a whole width up to the end.
     pub rate: f64,
     /// Median of latency, in microseconds, two digits exact. Absent without a sample, as the others are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,6 +368,10 @@ impl Report {
     pub fn verdict_from_parts(&self) -> Verdict {
         if self.error.is_some() {
             return Verdict::Error;
+        }
+        // Whoever stopped the run, and whatever is missing since: this is what was seen.
+        if self.criteria.iter().any(|criterion| criterion.aborted) {
+            return Verdict::Failed;
         }
         let criteria = self.criteria.iter().map(|criterion| (criterion.severity, criterion.outcome));
         let is_complete = |runner: &RunnerReport| runner.state == RunnerEnd::Completed;

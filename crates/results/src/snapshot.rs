@@ -1,7 +1,7 @@
 //! A snapshot: everything that one runner has measured so far, cumulative, with a sequence number.
 
 use proofload_api::Outcome;
-use proofload_plan::Segment;
+use proofload_plan::{Level, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::cell::EncodedCell;
@@ -11,7 +11,7 @@ use crate::histogram::EncodedTimes;
 const MAGIC: [u8; 4] = *b"PLSN";
 
 /// Raised by every change of [`Snapshot`]'s encoding.
-pub const SNAPSHOT_VERSION: u16 = 1;
+pub const SNAPSHOT_VERSION: u16 = 2;
 
 /// The most bytes of an encoded snapshot: what a reader needs to be ready for.
 pub const MAX_SNAPSHOT_BYTES: usize = 64 << 20;
@@ -21,7 +21,7 @@ pub const MAX_ERRORS: usize = 200;
 
 /// Everything that one runner has measured so far. All times are microseconds from the run's begin unless said
 /// otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// [`proofload_plan::Plan::run`]; snapshots of different runs are never merged.
     pub run: String,
@@ -45,6 +45,50 @@ pub struct Snapshot {
     pub errors: Vec<ErrorRecord>,
     /// The generator's own health.
     pub generator: GeneratorRecord,
+    /// What setup extracted, by index of the plan's variables: known to the runner that did it, and to those that were
+    /// told. Never stored and never shown: these may be secrets.
+    pub variables: Vec<(u32, String)>,
+    /// Why the conductor stopped the load, if it did: what a conductor that comes later needs to know of it.
+    pub stop: Option<StopNote>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    /// What setup extracted may be secret: only how much of it there is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("run", &self.run)
+            .field("segment", &self.segment)
+            .field("sequence", &self.sequence)
+            .field("state", &self.state)
+            .field("clock", &self.clock)
+            .field("began", &self.began)
+            .field("scenarios", &self.scenarios)
+            .field("cells", &self.cells)
+            .field("timeline", &self.timeline)
+            .field("errors", &self.errors)
+            .field("generator", &self.generator)
+            .field("variables", &self.variables.len())
+            .field("stop", &self.stop)
+            .finish()
+    }
+}
+
+/// Why a conductor stopped the load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StopNote {
+    /// In words.
+    pub reason: String,
+    /// The criterion that ended the run, if one did.
+    pub aborted: Option<Aborted>,
+}
+
+/// A criterion that ended the run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Aborted {
+    /// Its place among the test's criteria.
+    pub criterion: u32,
+    /// What was seen in its window, in its unit.
+    pub observed: f64,
 }
 
 /// What a runner is doing.
@@ -72,7 +116,7 @@ pub enum EndCause {
 }
 
 /// How far a runner is with a scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ScenarioProgress {
     /// When its load began.
     pub began: Option<u64>,
@@ -84,6 +128,36 @@ pub struct ScenarioProgress {
     pub iterations: u64,
     /// Iterations cut off by the end of the scenario.
     pub cut_iterations: u64,
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    pub broken_iterations: u64,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// Users that found no row left in a `Unique` data set, and stopped.
+    pub starved: u64,
+    /// Levels of load that the conductor chose, in the order of their begin.
+    pub levels: Vec<LevelRecord>,
+}
+
+/// A level of load that the conductor chose, and a runner took up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LevelRecord {
+    /// How much, over all runners.
+    pub level: Level,
+    /// From when on.
+    pub from: u64,
+    /// What was seen in the window of the level before; none for the first, and where nothing is searched.
+    pub before: Option<StepResult>,
+}
+
+/// What was seen in a step of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// Whether the load of the step was held.
+    pub held: bool,
+    /// The value of `until`, in its unit; none without samples.
+    pub observed: Option<f64>,
+    /// Arrivals of the window that found no free user: where there are any, the load was not held.
+    pub dropped: u64,
 }
 
 /// A bucket of the timeline. A request is in the bucket of its end.

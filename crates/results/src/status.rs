@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use proofload_api::status::{CriterionStatus, FiguresStatus, GeneratorStatus, ScenarioStatus};
+use proofload_api::status::{
+    CriterionStatus, FiguresStatus, GeneratorStatus, ScenarioStatus, SearchStatus, SearchStepStatus,
+};
 use proofload_api::units::{short_share, short_time};
 
 use crate::figures::Figures;
 use crate::health::Generator;
 use crate::judge::Judgement;
+use crate::merge::SnapshotSet;
 use crate::reason::observed;
-use crate::report::{CriterionReport, ScenarioReport};
+use crate::report::{CriterionReport, Report, ScenarioReport, SearchReport, search_report};
+use crate::snapshot::LevelRecord;
+use proofload_plan::Plan;
 
 impl From<&Figures> for FiguresStatus {
     fn from(figures: &Figures) -> Self {
@@ -35,7 +40,12 @@ pub(crate) fn errors(figures: &Figures) -> String {
 
 impl From<&ScenarioReport> for ScenarioStatus {
     fn from(scenario: &ScenarioReport) -> Self {
-        Self { name: scenario.name.clone(), verdict: scenario.verdict, figures: (&scenario.figures).into() }
+        Self {
+            name: scenario.name.clone(),
+            verdict: scenario.verdict,
+            figures: (&scenario.figures).into(),
+            dropped: scenario.load.dropped,
+        }
     }
 }
 
@@ -44,6 +54,7 @@ impl From<&CriterionReport> for CriterionStatus {
         Self {
             expr: criterion.expr.clone(),
             of: criterion.of.clone(),
+            during: criterion.during.clone(),
             severity: criterion.severity,
             observed: observed(criterion),
             outcome: criterion.outcome,
@@ -56,6 +67,7 @@ impl From<&Judgement> for CriterionStatus {
         Self {
             expr: judgement.text.clone(),
             of: judgement.of.clone(),
+            during: judgement.during.clone(),
             severity: judgement.severity,
             observed: judgement.observed.map_or_else(|| "-".to_owned(), |value| value.to_string()),
             outcome: judgement.outcome,
@@ -75,5 +87,46 @@ impl From<&Generator> for GeneratorStatus {
                 .map_or_else(|| "-".to_owned(), |lateness| short_time(lateness.p99 as f64)),
             skew: short_time(generator.skew as f64),
         }
+    }
+}
+
+/// The searches of a run while it is under way.
+pub fn searches(plan: &Plan, snapshots: &SnapshotSet) -> Vec<SearchStatus> {
+    let scenarios = plan.main().iter().enumerate().filter_map(|(at, scenario)| {
+        let levels =
+            snapshots.iter().filter_map(|snapshot| snapshot.scenarios.get(at)).map(|progress| &progress.levels);
+        let longest: &[LevelRecord] = levels.max_by_key(|levels| levels.len()).map_or(&[], Vec::as_slice);
+        search_report(&scenario.load, longest).map(|search| search_status(&scenario.name, &search, false))
+    });
+    scenarios.collect()
+}
+
+/// The searches of a run that is over.
+pub fn searches_of(report: &Report) -> Vec<SearchStatus> {
+    let scenarios = report.scenarios.iter();
+    scenarios.filter_map(|one| Some(search_status(&one.name, one.search.as_ref()?, true))).collect()
+}
+
+fn search_status(scenario: &str, search: &SearchReport, is_over: bool) -> SearchStatus {
+    let skipped = search.steps.len().saturating_sub(SearchStatus::MOST_STEPS);
+    let step = |step: &crate::report::SearchStepReport| SearchStepStatus {
+        level: step.level.to_string(),
+        held: step.held,
+        why: if step.held.is_some() || is_over { end_of(&step.why) } else { String::new() },
+    };
+    SearchStatus {
+        scenario: scenario.to_owned(),
+        answer: search.answer.map_or_else(|| "-".to_owned(), |answer| answer.to_string()),
+        steps: search.steps.iter().skip(skipped).map(step).collect(),
+    }
+}
+
+/// A text, or where it is long its end: there stands what was seen, and the criterion is in the spec.
+fn end_of(text: &str) -> String {
+    /// The most characters: status has many of these, and a size.
+    const MOST: usize = 80;
+    match text.chars().count().checked_sub(MOST) {
+        None | Some(0) => text.to_owned(),
+        Some(more) => format!("...{}", text.chars().skip(more + 3).collect::<String>()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod sections;
 mod spark;
+mod steered;
 mod table;
 
 use anstyle::AnsiColor;
@@ -34,7 +35,11 @@ pub fn render(report: &Report, style: Style) -> String {
     for section in [
         sections::criteria,
         sections::load,
+        steered::searches,
+        steered::changes,
         sections::requests,
+        steered::once,
+        steered::checks,
         sections::stages,
         sections::answers,
         sections::over_time,

@@ -8,7 +8,7 @@ use proofload_plan::{Layout, Plan, Scope};
 
 use crate::cell::Cell;
 use crate::histogram::{DIGITS, InvalidHistogram, TIMELINE_DIGITS, Times};
-use crate::snapshot::{ErrorRecord, GeneratorRecord, MAX_ERRORS, RunnerState, ScenarioProgress, Snapshot};
+use crate::snapshot::{ErrorRecord, GeneratorRecord, LevelRecord, MAX_ERRORS, RunnerState, ScenarioProgress, Snapshot};
 
 /// What all runners measured together. All times are microseconds from the run's begin.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Totals {
     /// Runners whose snapshot could not be read, and why. Nothing of them is in the other fields.
     pub unreadable: BTreeMap<u32, String>,
     layout: Layout,
+    /// How many scenarios are load; those come first.
+    main: usize,
 }
 
 /// A bucket of the timeline.
@@ -44,7 +46,7 @@ pub struct Bucket {
 }
 
 /// How far a scenario is, over all runners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ScenarioTotals {
     /// When its load began, on the first runner.
     pub began: Option<u64>,
@@ -56,6 +58,14 @@ pub struct ScenarioTotals {
     pub iterations: u64,
     /// Iterations cut off by the end of the scenario.
     pub cut_iterations: u64,
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    pub broken_iterations: u64,
+    /// Arrivals that found no free user.
+    pub dropped: u64,
+    /// Users that found no row left in a `Unique` data set, and stopped.
+    pub starved: u64,
+    /// Levels of load that the conductor chose: those of the runner that knows the most of them.
+    pub levels: Vec<LevelRecord>,
 }
 
 /// What one runner says of itself.
@@ -63,7 +73,7 @@ pub struct ScenarioTotals {
 pub struct RunnerTotals {
     /// What it is doing.
     pub state: RunnerState,
-    /// Requests that it sent.
+    /// Requests of load that it sent.
     pub requests: u64,
     /// How far it is with each scenario; empty before the begin.
     pub scenarios: Vec<ScenarioProgress>,
@@ -103,7 +113,12 @@ impl ScenarioTotals {
         Micros(self.until.unwrap_or(0).saturating_sub(self.began.unwrap_or(0)))
     }
 
-    fn add(&mut self, progress: &ScenarioProgress, now: u64) {
+    /// Iterations that were begun and are over, in whatever way.
+    pub(crate) fn iterations_begun(&self) -> u64 {
+        self.iterations.saturating_add(self.cut_iterations).saturating_add(self.broken_iterations)
+    }
+
+    pub(crate) fn add(&mut self, progress: &ScenarioProgress, now: u64) {
         let until = progress.began.map(|began| progress.ended.unwrap_or(now.max(began)));
         // `None` is smaller than any time, so `max` needs no care and `min` does.
         self.began = self.began.into_iter().chain(progress.began).min();
@@ -111,6 +126,12 @@ impl ScenarioTotals {
         self.users = self.users.saturating_add(progress.users);
         self.iterations = self.iterations.saturating_add(progress.iterations);
         self.cut_iterations = self.cut_iterations.saturating_add(progress.cut_iterations);
+        self.broken_iterations = self.broken_iterations.saturating_add(progress.broken_iterations);
+        self.dropped = self.dropped.saturating_add(progress.dropped);
+        self.starved = self.starved.saturating_add(progress.starved);
+        if self.levels.len() < progress.levels.len() {
+            self.levels.clone_from(&progress.levels);
+        }
     }
 }
 
@@ -126,6 +147,7 @@ impl Totals {
             runners: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             layout,
+            main: plan.main().len(),
         };
         let mut errors = BTreeMap::new();
         for snapshot in snapshots {
@@ -146,7 +168,8 @@ impl Totals {
     }
 
     fn add(&mut self, snapshot: &Snapshot, decoded: Decoded) {
-        let requests = decoded.cells.iter().map(Cell::requests).fold(0, u64::saturating_add);
+        let load = decoded.cells.get(self.layout.cells_of(Scope::Run)).unwrap_or_default();
+        let requests = load.iter().map(Cell::requests).fold(0, u64::saturating_add);
         for (sum, cell) in self.cells.iter_mut().zip(&decoded.cells) {
             sum.add(cell);
         }
@@ -191,25 +214,30 @@ impl Totals {
     /// from the first begin to the last end.
     pub fn elapsed(&self, scope: Scope) -> Micros {
         match scope {
-            Scope::Scenario(scenario) | Scope::Step(scenario, _) => {
+            Scope::Scenario(scenario) | Scope::Steps(scenario, ..) => {
                 self.scenarios.get(scenario).map(ScenarioTotals::elapsed).unwrap_or_default()
             }
             Scope::Run => {
-                let began = self.scenarios.iter().filter_map(|scenario| scenario.began).min();
-                let until = self.scenarios.iter().filter_map(|scenario| scenario.until).max();
+                let began = self.load().iter().filter_map(|scenario| scenario.began).min();
+                let until = self.load().iter().filter_map(|scenario| scenario.until).max();
                 Micros(until.unwrap_or(0).saturating_sub(began.unwrap_or(0)))
             }
         }
     }
 
-    /// Requests sent.
+    /// Scenarios that are load: neither setup nor teardown.
+    fn load(&self) -> &[ScenarioTotals] {
+        self.scenarios.get(..self.main).unwrap_or(&self.scenarios)
+    }
+
+    /// Requests of load that were sent.
     pub fn requests(&self) -> u64 {
-        self.cells.iter().map(Cell::requests).fold(0, u64::saturating_add)
+        self.cells[self.layout.cells_of(Scope::Run)].iter().map(Cell::requests).fold(0, u64::saturating_add)
     }
 
     /// Users at work now.
     pub fn users(&self) -> u32 {
-        self.scenarios.iter().map(|scenario| scenario.users).fold(0, u32::saturating_add)
+        self.load().iter().map(|scenario| scenario.users).fold(0, u32::saturating_add)
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, Volume,
-    VolumeMount,
+    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
+    ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -15,7 +14,7 @@ use proofload_api::LoadTest;
 use proofload_api::loadtest::Runners;
 use proofload_plan::{Compiled, Sizing};
 
-use super::{RUN_LABEL, labels, metadata, run_name};
+use super::{RUN_LABEL, labels, materials, metadata, run_name};
 
 /// The port of a runner's control API, and of its metrics.
 pub(crate) const CONTROL_PORT: u16 = 9180;
@@ -94,6 +93,8 @@ fn pod(test: &LoadTest, compiled: &Compiled, site: &Site<'_>) -> PodSpec {
             run_as_non_root: Some(true),
             run_as_user: Some(65_532),
             run_as_group: Some(65_532),
+            // Whose the files of the volume are.
+            fs_group: Some(65_532),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
             ..PodSecurityContext::default()
         }),
@@ -108,11 +109,7 @@ fn pod(test: &LoadTest, compiled: &Compiled, site: &Site<'_>) -> PodSpec {
             ..TopologySpreadConstraint::default()
         }]),
         containers: vec![container(test, compiled, site)],
-        volumes: Some(vec![Volume {
-            name: "plan".to_owned(),
-            config_map: Some(ConfigMapVolumeSource { name: run_name(test), ..ConfigMapVolumeSource::default() }),
-            ..Volume::default()
-        }]),
+        volumes: Some(vec![materials::volume(test, &compiled.plan)]),
         ..PodSpec::default()
     }
 }
@@ -122,16 +119,19 @@ fn container(test: &LoadTest, compiled: &Compiled, site: &Site<'_>) -> Container
     let (cpu, memory) = resources(&compiled.sizing, runners);
     let quantities = BTreeMap::from([("cpu".to_owned(), Quantity(cpu)), ("memory".to_owned(), Quantity(memory))]);
     let variable = |name: &str, value: String| EnvVar { name: name.to_owned(), value: Some(value), value_from: None };
+    let mut env = vec![
+        variable("PROOFLOAD_RUNNERS", compiled.sizing.runners.to_string()),
+        variable("PROOFLOAD_PUBLIC_KEY", site.public_key.to_owned()),
+        variable("PROOFLOAD_LISTEN", format!("0.0.0.0:{CONTROL_PORT}")),
+        variable("PROOFLOAD_GRACE", (TERMINATION_GRACE - 5).to_string()),
+    ];
+    // Where a name stands twice the last one counts, and none of these is one of ours.
+    env.extend(compiled.plan.env.iter().map(materials::variable));
     let image = if runners.image.is_empty() { site.image } else { &runners.image };
     Container {
         name: "runner".to_owned(),
         image: Some(image.to_owned()),
-        env: Some(vec![
-            variable("PROOFLOAD_RUNNERS", compiled.sizing.runners.to_string()),
-            variable("PROOFLOAD_PUBLIC_KEY", site.public_key.to_owned()),
-            variable("PROOFLOAD_LISTEN", format!("0.0.0.0:{CONTROL_PORT}")),
-            variable("PROOFLOAD_GRACE", (TERMINATION_GRACE - 5).to_string()),
-        ]),
+        env: Some(env),
         ports: Some(vec![ContainerPort {
             name: Some("control".to_owned()),
             container_port: i32::from(CONTROL_PORT),
@@ -158,7 +158,7 @@ fn container(test: &LoadTest, compiled: &Compiled, site: &Site<'_>) -> Container
             ..SecurityContext::default()
         }),
         volume_mounts: Some(vec![VolumeMount {
-            name: "plan".to_owned(),
+            name: materials::VOLUME.to_owned(),
             mount_path: "/etc/proofload".to_owned(),
             read_only: Some(true),
             ..VolumeMount::default()

@@ -2,6 +2,7 @@
 
 pub(crate) mod config_map;
 pub(crate) mod job;
+pub(crate) mod materials;
 #[cfg(test)]
 mod tests;
 

@@ -15,7 +15,7 @@ use crate::decide::run_of;
 const SITE: Site<'_> =
     Site { image: "registry.test/runner:1", public_key: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" };
 
-fn small() -> Value {
+pub(super) fn small() -> Value {
     json!({
         "apiVersion": "proofload.dev/v1alpha1",
         "kind": "LoadTest",
@@ -41,7 +41,7 @@ fn small() -> Value {
     })
 }
 
-fn made(value: &Value) -> (LoadTest, Compiled) {
+pub(super) fn made(value: &Value) -> (LoadTest, Compiled) {
     let test = admit(value).unwrap();
     let compiled = compile(&test.spec, &run_of(&test)).unwrap();
     (test, compiled)
@@ -101,8 +101,11 @@ fn a_pod_meets_the_restricted_standard_and_has_no_token() {
         let resources = container.resources.clone().unwrap();
         assert!(resources.requests.is_some() && resources.requests == resources.limits);
     }
-    let kinds = pod.volumes.iter().flatten().map(|volume| volume.config_map.is_some());
-    assert!(kinds.into_iter().all(|is_config_map| is_config_map), "no volume of another kind");
+    let sources = pod.volumes.iter().flatten().flat_map(|volume| &volume.projected.as_ref().unwrap().sources);
+    for source in sources.flatten() {
+        assert!(source.service_account_token.is_none(), "no token: {source:?}");
+        assert!(source.config_map.is_some() || source.secret.is_some(), "no source of another kind: {source:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Each line is a pass: `TIME WHAT HAPPENED: WHAT IS DONE; again WHEN`. Below it stands what status and events say that
 //! is new.
 
+mod shapes;
 mod story;
 
 use proofload_conductor::RunnerView;

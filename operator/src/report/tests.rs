@@ -5,8 +5,9 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use proofload_api::Outcome;
 use proofload_api::admission::admit;
+use proofload_api::status::SearchStepStatus;
 use proofload_plan::compile;
-use proofload_results::report::Input;
+use proofload_results::report::{Input, LoadLevel, SearchReport, SearchStepReport};
 use proofload_results::{Circumstances, Figures, SnapshotSet};
 use serde_json::{Value, json};
 
@@ -50,7 +51,15 @@ fn largest() -> World {
     });
     let test = admit(&test).unwrap_or_else(|problems| panic!("{problems:?}"));
     let compiled = Arc::new(compile(&test.spec, "shop/largest"));
-    World { test: Arc::new(test), now: Timestamp::UNIX_EPOCH, compiled, job: JobSight::Absent, runners: Vec::new() }
+    World {
+        test: Arc::new(test),
+        now: Timestamp::UNIX_EPOCH,
+        compiled,
+        job: JobSight::Absent,
+        runners: Vec::new(),
+        figures: None,
+        aborted: None,
+    }
 }
 
 #[test]
@@ -76,10 +85,37 @@ fn status_is_at_most_64_kib() {
     };
     report.summary = figures.clone();
     report.scenarios.iter_mut().for_each(|scenario| scenario.figures = figures.clone());
+    // Each of them searched, in as many steps as it can take, with as long a criterion as there may be.
+    let step = SearchStepReport {
+        level: LoadLevel { users: Some(1_000_000), rate: None },
+        at: 0,
+        window_from: 0,
+        window_until: 0,
+        observed: Some(1.0),
+        dropped: 0,
+        held: Some(false),
+        why: format!("{} did not hold: 1,000,000", "x".repeat(256)),
+    };
+    let search = SearchReport { until: String::new(), answer: None, finished: true, steps: vec![step; 64] };
+    report.scenarios.iter_mut().for_each(|scenario| scenario.search = Some(search.clone()));
     report.reason = "🦀".repeat(10_000);
     let step = Step::Conclude(Conclusion::Impossible(String::new()));
     let memory = RunMemory::new(world.compiled.as_ref().clone());
     let draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
     let size = serde_json::to_string(&draft.status).unwrap().len();
     assert!(size <= MAX_STATUS, "{size} bytes");
+}
+
+#[test]
+fn of_many_searches_only_the_last_steps_are_in_status() {
+    let step = |number: usize| SearchStepStatus {
+        level: format!("{number} users"),
+        held: Some(false),
+        why: "count(outcome(unexpected-status)) == 0 did not hold: 1,000,000".to_owned(),
+    };
+    let search = SearchStatus { steps: (1..=32).map(step).collect(), ..SearchStatus::default() };
+    assert_eq!(cut(vec![search.clone()]), std::slice::from_ref(&search));
+    let many = cut(vec![search; 32]);
+    assert!(serde_json::to_string(&many).unwrap().len() < 10 << 10);
+    assert!(many.iter().all(|search| search.steps.last() == Some(&step(32))));
 }

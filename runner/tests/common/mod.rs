@@ -1,7 +1,6 @@
 //! The real binary on a loopback port, a target that counts, and a conductor's side of the control API.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -14,11 +13,12 @@ use ed25519_dalek::pkcs8::EncodePrivateKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use proofload_api::admission::admit;
-use proofload_conductor::control::{self, BeginRequest, Claims};
+use proofload_conductor::control::{self, BeginRequest, Claims, LevelRequest};
 use proofload_plan::{Plan, compile};
-use proofload_results::{RunnerState, Snapshot};
+use proofload_results::{RunnerState, Snapshot, StopNote};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// What the plan's run is called.
 pub(crate) const RUN: &str = "shop/checkout";
@@ -74,7 +74,7 @@ pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T,
 /// A running runner; dropping it kills it.
 pub(crate) struct Runner {
     child: Child,
-    plan: PathBuf,
+    directory: TempDir,
     lines: Receiver<String>,
     log: Arc<Mutex<String>>,
     http: reqwest::Client,
@@ -85,24 +85,36 @@ pub(crate) struct Runner {
 impl Runner {
     /// Starts the only runner of a plan, and waits until it answers.
     pub(crate) fn start(plan: &Plan) -> Self {
-        let mut runner = Self::launch(&serde_json::to_value(plan).unwrap());
+        Self::launch(&serde_json::to_value(plan).unwrap()).answering()
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn answering(mut self) -> Self {
         let answering = |line: &String| {
             let line: Value = serde_json::from_str(line).unwrap_or_default();
             (line["fields"]["message"] == "answering").then(|| line["fields"]["address"].as_str().unwrap().to_owned())
         };
-        let found = std::iter::from_fn(|| runner.lines.recv_timeout(PATIENCE).ok()).find_map(|line| answering(&line));
-        runner.address = found.unwrap_or_else(|| panic!("it does not answer:\n{}", runner.log.lock().unwrap()));
-        runner
+        let found = std::iter::from_fn(|| self.lines.recv_timeout(PATIENCE).ok()).find_map(|line| answering(&line));
+        self.address = found.unwrap_or_else(|| panic!("it does not answer:\n{}", self.log.lock().unwrap()));
+        self
     }
 
     /// Starts the binary with a plan, whatever that is.
     pub(crate) fn launch(plan: &Value) -> Self {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("proofload-plan-{}-{number}.json", std::process::id()));
+        Self::launch_in(TempDir::new().unwrap(), plan, &[])
+    }
+
+    /// The same in a directory that holds data and files, with variables in the environment.
+    pub(crate) fn launch_in(directory: TempDir, plan: &Value, environment: &[(&str, &str)]) -> Self {
+        let path = directory.path().join("plan.json");
         std::fs::write(&path, plan.to_string()).unwrap();
+        // The kubelet makes it, too.
+        std::fs::write(directory.path().join("termination-log"), "").unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_proofload-runner"))
+            .envs(environment.iter().copied())
             .env("PROOFLOAD_PLAN", &path)
+            .env("PROOFLOAD_MATERIALS", directory.path())
+            .env("PROOFLOAD_TERMINATION_LOG", directory.path().join("termination-log"))
             .env("JOB_COMPLETION_INDEX", "0")
             .env("PROOFLOAD_RUNNERS", "1")
             .env("PROOFLOAD_PUBLIC_KEY", URL_SAFE_NO_PAD.encode(key(1).verifying_key().as_bytes()))
@@ -122,7 +134,7 @@ impl Runner {
             }
         });
         let token = token(&key(1), RUN, 300);
-        Self { child, plan: path, lines, log, http: reqwest::Client::new(), address: String::new(), token }
+        Self { child, directory, lines, log, http: reqwest::Client::new(), address: String::new(), token }
     }
 
     pub(crate) async fn request(
@@ -143,12 +155,27 @@ impl Runner {
     }
 
     pub(crate) async fn begin(&self, scenarios: &[usize], in_micros: u64) -> (StatusCode, String) {
-        let request = BeginRequest { scenarios: scenarios.to_vec(), in_micros };
+        self.begin_with(scenarios, in_micros, &[]).await
+    }
+
+    /// Begins with what setup extracted.
+    pub(crate) async fn begin_with(
+        &self,
+        scenarios: &[usize],
+        in_micros: u64,
+        variables: &[(u32, String)],
+    ) -> (StatusCode, String) {
+        let request = BeginRequest { scenarios: scenarios.to_vec(), in_micros, variables: variables.to_vec() };
         self.post(control::BEGIN, Some(serde_json::to_value(request).unwrap())).await
     }
 
-    pub(crate) async fn stop(&self) -> (StatusCode, String) {
-        self.post(control::STOP, None).await
+    pub(crate) async fn stop(&self, why: &str) -> (StatusCode, String) {
+        let note = StopNote { reason: why.to_owned(), aborted: None };
+        self.post(control::STOP, Some(serde_json::to_value(note).unwrap())).await
+    }
+
+    pub(crate) async fn take_levels(&self, request: &LevelRequest) -> (StatusCode, String) {
+        self.post(control::LEVEL, Some(serde_json::to_value(request).unwrap())).await
     }
 
     pub(crate) async fn acknowledge(&self) -> StatusCode {
@@ -185,6 +212,11 @@ impl Runner {
         assert!(sent.success());
     }
 
+    /// What the kubelet would put into the pod's status.
+    pub(crate) fn last_words(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("termination-log")).unwrap()
+    }
+
     /// How it ended, and what it said.
     pub(crate) async fn exits(&mut self) -> (ExitStatus, String) {
         let child = &mut self.child;
@@ -199,7 +231,6 @@ impl Drop for Runner {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(&self.plan);
     }
 }
 

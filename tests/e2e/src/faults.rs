@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node as KubeNode, Pod};
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{ListParams, LogParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
@@ -66,6 +66,13 @@ pub async fn operator_pod(client: &Client) -> Result<Pod> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let listed = pods.list(&ListParams::default().labels("app.kubernetes.io/name=proofload")).await?;
     listed.items.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()).context("there is no operator")
+}
+
+/// What the operator has logged since its process began.
+pub async fn operator_log(client: &Client) -> Result<String> {
+    let name = operator_pod(client).await?.metadata.name.context("a pod has a name")?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
+    Ok(pods.logs(&name, &LogParams::default()).await?)
 }
 
 /// The node that the operator is on.

@@ -33,6 +33,13 @@ where
     }
 }
 
+/// Runs this workspace's `proofload`; its standard output, or what it said instead.
+pub async fn proofload(arguments: &[&str]) -> Result<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let run = ["run", "--quiet", "--package", "proofload", "--bin", "proofload", "--"];
+    program(&cargo, &[&run[..], arguments].concat()).await
+}
+
 /// Runs a program; its standard output, or what it said instead.
 pub async fn program(name: &str, arguments: &[&str]) -> Result<String> {
     let mut command = tokio::process::Command::new(name);

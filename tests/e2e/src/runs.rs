@@ -57,6 +57,11 @@ impl<'a> Run<'a> {
         Ok(self.get().await?.status.unwrap_or_default())
     }
 
+    /// The whole object as JSON: what any client of the API server sees.
+    pub async fn json(&self) -> Result<Value> {
+        Ok(serde_json::to_value(self.get().await?)?)
+    }
+
     /// Waits until the run is in this phase or a later one.
     pub async fn reaches(&self, phase: Phase, seconds: u64) -> Result<LoadTestStatus> {
         until(&format!("{} to be {phase}", self.name), seconds, || async {
@@ -92,6 +97,11 @@ impl<'a> Run<'a> {
 
     /// The stored report.
     pub async fn report(&self) -> Result<Report> {
+        Ok(Report::from_json(&self.report_json().await?)?)
+    }
+
+    /// The stored report as it is stored.
+    pub async fn report_json(&self) -> Result<Vec<u8>> {
         let status = self.status().await?;
         let name = status.report.context("status names the report")?.config_map;
         let maps: Api<ConfigMap> = self.site.api();
@@ -99,7 +109,7 @@ impl<'a> Run<'a> {
         let packed = map.binary_data.context("the report is binary data")?;
         let mut json = Vec::new();
         GzDecoder::new(&packed["report.json.gz"].0[..]).read_to_end(&mut json)?;
-        Ok(Report::from_json(&json)?)
+        Ok(json)
     }
 
     /// Waits until no pod of the run is left at work.

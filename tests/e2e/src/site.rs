@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod};
-use kube::api::{DeleteParams, ListParams, ObjectList, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret, Service};
+use kube::api::{DeleteParams, ListParams, LogParams, ObjectList, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use proofload_api::LoadTest;
 use proofload_target::Counts;
@@ -26,7 +26,7 @@ impl Site {
     /// left is removed first.
     pub async fn new(name: &str) -> Result<Self> {
         let mut site = Self::without_target(name).await?;
-        site.target = Some(site.start_target().await?);
+        site.target = Some(site.start_target("target").await?);
         Ok(site)
     }
 
@@ -56,11 +56,12 @@ impl Site {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    async fn start_target(&self) -> Result<String> {
+    /// Starts a target as a pod of this name, beside others; its address. All of them have the label `app: target`.
+    pub async fn start_target(&self, name: &str) -> Result<String> {
         let image =
             std::env::var("PROOFLOAD_TARGET_IMAGE").context("PROOFLOAD_TARGET_IMAGE names the target's image")?;
         let pod = json!({
-            "metadata": {"name": "target", "labels": {"app": "target"}},
+            "metadata": {"name": name, "labels": {"app": "target"}},
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,
@@ -83,7 +84,7 @@ impl Site {
         })
         .await?;
         until("the target to be ready", 60, || async {
-            let status = pods.get("target").await?.status.unwrap_or_default();
+            let status = pods.get(name).await?.status.unwrap_or_default();
             let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
             Ok(status.pod_ip.clone().filter(|_| ready).ok_or(format!("it is {:?}", status.container_statuses)))
         })
@@ -103,9 +104,54 @@ impl Site {
 
     /// What has reached the target so far.
     pub async fn counts(&self) -> Result<Counts> {
-        let address = self.target.as_deref().context("this site has no target")?;
+        self.counts_at(self.target.as_deref().context("this site has no target")?).await
+    }
+
+    /// What has reached the target at this address so far.
+    pub async fn counts_at(&self, address: &str) -> Result<Counts> {
         let answer = self.http.get(format!("http://{address}:8081/stats")).send().await?.error_for_status()?;
         Ok(answer.json().await?)
+    }
+
+    /// From now on the target answers everything with this status; without one, as the paths ask.
+    pub async fn target_answers(&self, status: Option<u16>) -> Result<()> {
+        let address = self.target.as_deref().context("this site has no target")?;
+        let query = status.map(|status| format!("?status={status}")).unwrap_or_default();
+        self.http.post(format!("http://{address}:8081/behave{query}")).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// A headless Service in front of all targets; its base URL.
+    pub async fn headless_service(&self) -> Result<String> {
+        let object = json!({"metadata": {"name": "target"},
+                            "spec": {"clusterIP": "None", "selector": {"app": "target"}, "ports": [{"port": 8080}]}});
+        self.api::<Service>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(format!("http://target.{}.svc:8080", self.namespace))
+    }
+
+    /// Makes a `ConfigMap` with one key.
+    pub async fn config_map(&self, name: &str, key: &str, text: &str) -> Result<()> {
+        let object = json!({"metadata": {"name": name}, "data": {key: text}});
+        self.api::<ConfigMap>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(())
+    }
+
+    /// Makes a Secret with one key.
+    pub async fn secret(&self, name: &str, key: &str, text: &str) -> Result<()> {
+        let object = json!({"metadata": {"name": name}, "stringData": {key: text}});
+        self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        Ok(())
+    }
+
+    /// What the runners of a test have logged, one text for each that is still there.
+    pub async fn logs(&self, test: &str) -> Result<Vec<String>> {
+        let pods: Api<Pod> = self.api();
+        let mut logs = Vec::new();
+        for pod in self.runners(test).await? {
+            let name = pod.metadata.name.context("a pod has a name")?;
+            logs.push(pods.logs(&name, &LogParams::default()).await?);
+        }
+        Ok(logs)
     }
 
     /// Creates a test, or says why the API server refused it.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::counts::Ledger;
+use crate::gate::Gate;
 
 /// What to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,12 @@ pub(crate) enum Action {
     Garbage,
     KeepAliveOff,
     Http10,
+    /// Takes a place of the capacity, for so long; the place has been taken.
+    Serve(Duration),
+    /// Refuses after so long.
+    Refuse(Duration),
+    /// Waits for one of so many places, and takes it for so long.
+    Queue(usize, Duration),
 }
 
 /// What `/mix` does with its i-th request is `MIX[i % 20]`.
@@ -39,20 +46,37 @@ const MAX_BODY: u64 = 1 << 30;
 
 impl Action {
     /// What a path, without its query, asks for.
-    pub(crate) fn of(path: &str, ledger: &Ledger) -> Self {
-        let (name, number) = match path[1..].split_once('/') {
-            Some((name, number)) => (name, number.parse::<u64>().ok()),
-            None => (&path[1..], None),
+    pub(crate) fn of(path: &str, ledger: &Ledger, gate: &Gate) -> Self {
+        let mut rest = path[1..].split('/');
+        let name = rest.next().unwrap_or_default();
+        let numbers: Vec<Option<u64>> = rest.map(|number| number.parse().ok()).collect();
+        let (number, second) = match numbers[..] {
+            [] => (None, None),
+            [first] => (first, None),
+            [first, second] => (first, second),
+            _ => return Self::Json,
         };
         let millis = |n: u64| Duration::from_millis(n.min(MAX_DELAY));
         let size = |n: u64| n.min(MAX_BODY) as usize;
+        if let (Some(places), Some(time)) = (number, second) {
+            return match name {
+                "capacity" | "crowded" if gate.enter(places) => Self::Serve(millis(time)),
+                "capacity" => Self::Status(503),
+                "crowded" => Self::Refuse(millis(time)),
+                "queue" => Self::Queue(size(places), millis(time)),
+                _ => Self::Json,
+            };
+        }
         match (name, number) {
+            _ if numbers.len() > 1 => Self::Json,
             ("" | "fast", None) => Self::Ok,
             ("delay", Some(n)) => Self::Delay(millis(n)),
             ("status", Some(n)) => Self::Status(n.clamp(200, 599) as u16),
             ("bytes", Some(n)) => Self::Bytes(size(n)),
             ("chunked", Some(n)) => Self::Chunked(size(n)),
             ("slow-body", Some(n)) => Self::SlowBody(millis(n)),
+            ("good-for", Some(n)) if ledger.good_since().elapsed() < millis(n) => Self::Ok,
+            ("good-for", Some(_)) => Self::Status(500),
             ("close", None) => Self::Close,
             ("close-mid-body", None) => Self::CloseMidBody,
             ("reset", None) => Self::Reset,
@@ -71,6 +95,7 @@ impl Action {
             Self::Status(429) => "status-429",
             Self::Status(500) => "status-500",
             Self::Status(code) => return Cow::Owned(format!("status-{code}")),
+            Self::Refuse(_) => "status-503",
             Self::Close => "close",
             Self::CloseMidBody => "close-mid-body",
             Self::Reset => "reset",

@@ -1,32 +1,54 @@
-//! One admin connection: the counts as JSON, and clearing them.
+//! One admin connection: the counts as JSON, clearing them, and the switch of how everything is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::Shared;
 use crate::body::answer;
-use crate::counts::Ledger;
+use crate::gate::Behaviour;
 use crate::request::{Connection, Method};
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(stream: TcpStream, ledger: Arc<Ledger>) {
+pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut connection = Connection::new(stream);
-    while let Ok(Some(request)) = connection.next().await {
+    while let Ok(Some(request)) = connection.next(|_| false).await {
         let close = !request.keep_alive;
         let (status, content_type, body) = match request.path.as_str() {
-            "/stats" => (200, "application/json", serde_json::to_vec(&ledger.counts()).unwrap_or_default()),
+            "/stats" => (200, "application/json", serde_json::to_vec(&shared.ledger.counts()).unwrap_or_default()),
             "/clear" if request.method == Method::Post => {
-                ledger.clear();
+                shared.ledger.clear();
                 (204, "", Vec::new())
             }
-            "/clear" => (405, "text/plain", b"expected POST\n".to_vec()),
+            "/behave" if request.method == Method::Post => match behaviour(&request.query) {
+                Some(behaviour) => {
+                    shared.gate.behave(behaviour);
+                    (204, "", Vec::new())
+                }
+                None => (400, "text/plain", b"expected ?status=CODE&delay=MS, both optional\n".to_vec()),
+            },
+            "/clear" | "/behave" => (405, "text/plain", b"expected POST\n".to_vec()),
             "/healthz" => (200, "text/plain", b"ok\n".to_vec()),
-            _ => (404, "text/plain", b"expected /stats, /clear or /healthz\n".to_vec()),
+            _ => (404, "text/plain", b"expected /stats, /clear, /behave or /healthz\n".to_vec()),
         };
         let bytes = answer(status, content_type, &body, request.method == Method::Head, close);
         if connection.stream.write_all(&bytes).await.is_err() || close {
             return;
         }
     }
+}
+
+/// `status=500&delay=20`: a status from 200 to 599, milliseconds; nothing is as the paths ask.
+fn behaviour(query: &str) -> Option<Behaviour> {
+    let mut behaviour = Behaviour::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "status" => behaviour.status = Some(value.parse().ok().filter(|status| (200..600).contains(status))?),
+            "delay" => behaviour.delay = Duration::from_millis(value.parse().ok()?),
+            _ => return None,
+        }
+    }
+    Some(behaviour)
 }

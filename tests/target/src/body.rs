@@ -12,9 +12,17 @@ static FILL: [u8; PIECE] = [b'x'; PIECE];
 
 /// A complete answer with a short body. 204 and 304 have none, nor has the answer to HEAD.
 pub(crate) fn answer(status: u16, content_type: &str, body: &[u8], is_head: bool, close: bool) -> Vec<u8> {
+    with_headers(status, &[("Content-Type", content_type)], body, is_head, close)
+}
+
+/// An answer as [`answer`] makes it, with any headers.
+pub(crate) fn with_headers(status: u16, headers: &[(&str, &str)], body: &[u8], is_head: bool, close: bool) -> Vec<u8> {
     let reason = match status {
         200 => "OK",
+        201 => "Created",
         204 => "No Content",
+        302 => "Found",
+        401 => "Unauthorized",
         404 => "Not Found",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
@@ -23,8 +31,13 @@ pub(crate) fn answer(status: u16, content_type: &str, body: &[u8], is_head: bool
     };
     let mut bytes = format!("HTTP/1.1 {status} {reason}\r\n").into_bytes();
     let has_body = !matches!(status, 204 | 304);
+    for (name, value) in headers {
+        // What a request asked for must not become a header of its own.
+        let value = value.replace(char::is_control, " ");
+        bytes.extend(format!("{name}: {value}\r\n").into_bytes());
+    }
     if has_body {
-        bytes.extend(format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()).into_bytes());
+        bytes.extend(format!("Content-Length: {}\r\n", body.len()).into_bytes());
     }
     bytes.extend(if close { b"Connection: close\r\n\r\n".as_slice() } else { b"\r\n" });
     if has_body && !is_head {

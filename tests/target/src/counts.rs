@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 /// The most different paths, and the most different peers, that are told apart. All are in the totals.
 const MAX_KEYS: usize = 1000;
+/// The most different values of one parameter that are told apart, and the most seconds.
+const MAX_VALUES: usize = 20_000;
+const MAX_SECONDS: usize = 3600;
 
 /// Everything that was counted since the start or the last clear.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Requests read completely, head and body.
     pub requests: u64,
@@ -20,6 +23,15 @@ pub struct Counts {
     pub by_path: BTreeMap<String, u64>,
     /// Requests by what was done with them: `ok`, `status-429`, `reset`, `hang`, `close` and so on.
     pub by_action: BTreeMap<String, u64>,
+    /// Requests by second, the first of which begins with the first request; at most an hour of them.
+    pub by_second: Vec<u64>,
+    /// Requests by parameter of the query and its value: `/fast?row=17` is `row`, `17`; at most 1000 different
+    /// parameters and 20,000 different values of each.
+    pub by_query: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Sessions by cookie.
+    pub sessions: Sessions,
+    /// What was uploaded.
+    pub uploads: Uploads,
     /// Connections to the data port.
     pub connections: Connections,
     /// Requests read completely whose answer is not done.
@@ -30,6 +42,30 @@ pub struct Counts {
     pub last_request_unix_micros: Option<u64>,
     /// Who sent, by address; at most 1000 different ones.
     pub peers: BTreeMap<IpAddr, Peer>,
+}
+
+/// Sessions that `/session` has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sessions {
+    /// Opened.
+    pub opened: u64,
+    /// Requests, to any path, with the cookie of an open session.
+    pub known: u64,
+    /// Requests with a session's cookie that this server did not set, or has ended.
+    pub unknown: u64,
+}
+
+/// Bodies sent to `/upload`; of a multipart body, its parts that are files.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Uploads {
+    /// Bodies or files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them by SHA-256, in hexadecimal; at most 1000 different ones.
+    pub by_sha256: BTreeMap<String, u64>,
 }
 
 /// Connections to the data port.
@@ -67,6 +103,11 @@ pub struct Peer {
 }
 
 impl Counts {
+    /// How often each value of a parameter of the query came.
+    pub fn values(&self, parameter: &str) -> BTreeMap<String, u64> {
+        self.by_query.get(parameter).cloned().unwrap_or_default()
+    }
+
     /// Requests with which this was done, e.g. `ok`.
     pub fn action(&self, name: &str) -> u64 {
         self.by_action.get(name).copied().unwrap_or_default()
@@ -82,8 +123,12 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct Inner {
     counts: Counts,
+    /// When the first request was read, which `by_second` begins with.
+    first: Option<Instant>,
     /// Requests to `/mix`, which decide what the next one gets.
     mixed: usize,
+    /// When `/good-for` was asked first.
+    good_since: Option<Instant>,
 }
 
 /// Counts a connection as open for as long as it lives.
@@ -124,13 +169,42 @@ impl Ledger {
         *mixed - 1
     }
 
+    /// When the first request to `/good-for` came: now, if this is it.
+    pub(crate) fn good_since(&self) -> Instant {
+        *self.lock().good_since.get_or_insert_with(Instant::now)
+    }
+
+    /// Counts what concerns sessions.
+    pub(crate) fn sessions(&self, change: impl FnOnce(&mut Sessions)) {
+        change(&mut self.lock().counts.sessions);
+    }
+
+    /// Counts a file.
+    pub(crate) fn upload(&self, bytes: u64, sha256: &str) {
+        let uploads = &mut self.lock().counts.uploads;
+        uploads.files += 1;
+        uploads.bytes += bytes;
+        count(&mut uploads.by_sha256, sha256, MAX_KEYS);
+    }
+
     /// Counts a request that has been read completely.
-    pub(crate) fn request(&self, path: &str, action: &str, from: IpAddr) -> RequestInFlight<'_> {
+    pub(crate) fn request(&self, path: &str, query: &str, action: &str, from: IpAddr) -> RequestInFlight<'_> {
         let now = unix_micros();
-        let counts = &mut self.lock().counts;
+        let mut inner = self.lock();
+        let second = inner.first.get_or_insert_with(Instant::now).elapsed().as_secs() as usize;
+        let counts = &mut inner.counts;
         counts.requests += 1;
-        count(&mut counts.by_path, path);
-        count(&mut counts.by_action, action);
+        count(&mut counts.by_path, path, MAX_KEYS);
+        count(&mut counts.by_action, action, MAX_KEYS);
+        if second < MAX_SECONDS {
+            counts.by_second.resize(counts.by_second.len().max(second + 1), 0);
+            counts.by_second[second] += 1;
+        }
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if counts.by_query.len() < MAX_KEYS || counts.by_query.contains_key(&*name) {
+                count(counts.by_query.entry(name.into_owned()).or_default(), &value, MAX_VALUES);
+            }
+        }
         counts.first_request_unix_micros.get_or_insert(now);
         counts.last_request_unix_micros = Some(now);
         if counts.peers.len() < MAX_KEYS || counts.peers.contains_key(&from) {
@@ -156,10 +230,10 @@ impl Drop for RequestInFlight<'_> {
     }
 }
 
-fn count(map: &mut BTreeMap<String, u64>, key: &str) {
+fn count(map: &mut BTreeMap<String, u64>, key: &str, most: usize) {
     if let Some(count) = map.get_mut(key) {
         *count += 1;
-    } else if map.len() < MAX_KEYS {
+    } else if map.len() < most {
         map.insert(key.to_owned(), 1);
     }
 }

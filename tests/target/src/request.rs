@@ -1,4 +1,4 @@
-//! Reads requests from a connection: heads by `httparse`, bodies read and ignored.
+//! Reads requests from a connection: heads by `httparse`; bodies are read, and kept only for who wants them.
 
 use std::io;
 
@@ -7,6 +7,8 @@ use tokio::net::TcpStream;
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_LINE: usize = 8 << 10;
+/// The largest body that is kept.
+const MAX_KEPT: u64 = 64 << 20;
 
 /// What matters of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,10 +16,32 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     /// Without the query; begins with a slash.
     pub(crate) path: String,
+    /// What comes after the question mark.
+    pub(crate) query: String,
+    /// The `Cookie` header.
+    pub(crate) cookie: Option<String>,
+    /// Everything, for the paths whose answer depends on it.
+    pub(crate) full: Option<Box<Full>>,
     /// Whether the sender wants to send more on this connection.
     pub(crate) keep_alive: bool,
     body: Body,
     expects_continue: bool,
+}
+
+/// All that a request says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Full {
+    pub(crate) method: String,
+    /// Names in lower case, in the order in which they came.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Full {
+    /// The value of the first header of this name, which is in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// The methods that are answered differently.
@@ -50,10 +74,11 @@ impl Connection {
         Self { stream, pending: Vec::new() }
     }
 
-    /// The next request, its body read and dropped; none at the end of the connection.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<Request>> {
-        let request = loop {
-            if let Some((request, used)) = parse(&self.pending)? {
+    /// The next request, its body read to the end; none at the end of the connection. All of it is kept for the paths
+    /// of which `wants_all` says so.
+    pub(crate) async fn next(&mut self, wants_all: fn(&str) -> bool) -> io::Result<Option<Request>> {
+        let mut request = loop {
+            if let Some((request, used)) = parse(&self.pending, wants_all)? {
                 self.pending.drain(..used);
                 break request;
             }
@@ -67,9 +92,10 @@ impl Connection {
         if request.expects_continue {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
+        let mut kept = request.full.as_mut().map(|full| &mut full.body);
         match request.body {
-            Body::Length(length) => self.skip(length).await?,
-            Body::Chunked => self.skip_chunks().await?,
+            Body::Length(length) => self.take(length, &mut kept).await?,
+            Body::Chunked => self.take_chunks(&mut kept).await?,
         }
         Ok(Some(request))
     }
@@ -87,9 +113,15 @@ impl Connection {
         Ok(self.stream.read_buf(&mut self.pending).await? > 0)
     }
 
-    async fn skip(&mut self, mut length: u64) -> io::Result<()> {
+    async fn take(&mut self, mut length: u64, kept: &mut Option<&mut Vec<u8>>) -> io::Result<()> {
+        if kept.as_ref().is_some_and(|kept| kept.len() as u64 + length > MAX_KEPT) {
+            return Err(bad("a body over 64 MiB, for a path that keeps it"));
+        }
         loop {
             let here = usize::try_from(length).unwrap_or(usize::MAX).min(self.pending.len());
+            if let Some(kept) = kept {
+                kept.extend(&self.pending[..here]);
+            }
             self.pending.drain(..here);
             length -= here as u64;
             if length == 0 {
@@ -101,7 +133,7 @@ impl Connection {
         }
     }
 
-    async fn skip_chunks(&mut self) -> io::Result<()> {
+    async fn take_chunks(&mut self, kept: &mut Option<&mut Vec<u8>>) -> io::Result<()> {
         loop {
             let line = self.line().await?;
             let digits = line.split(';').next().unwrap_or_default().trim();
@@ -110,7 +142,7 @@ impl Connection {
                 while !self.line().await?.is_empty() {}
                 return Ok(());
             }
-            self.skip(size).await?;
+            self.take(size, kept).await?;
             if !self.line().await?.is_empty() {
                 return Err(bad("a chunk longer than its size"));
             }
@@ -132,7 +164,7 @@ impl Connection {
 }
 
 /// A head, and how many bytes it took; none if it is not complete.
-fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
+fn parse(bytes: &[u8], wants_all: fn(&str) -> bool) -> io::Result<Option<(Request, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 128];
     let mut head = httparse::Request::new(&mut headers);
     let used = match head.parse(bytes) {
@@ -151,7 +183,9 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
         None => Body::Length(0),
     };
     let connection = value("connection").unwrap_or_default().to_ascii_lowercase();
-    let path = head.path.unwrap_or("/").split('?').next().unwrap_or("/");
+    let target = head.path.unwrap_or("/");
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let full = wants_all(path).then(|| Box::new(all(&head)));
     let request = Request {
         method: match head.method {
             Some("HEAD") => Method::Head,
@@ -159,11 +193,21 @@ fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
             _ => Method::Other,
         },
         path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+        query: query.to_owned(),
+        cookie: value("cookie").map(str::to_owned),
+        full,
         keep_alive: if head.version == Some(1) { connection != "close" } else { connection == "keep-alive" },
         body,
         expects_continue: value("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
     };
     Ok(Some((request, used)))
+}
+
+/// Method and headers as they came; the body comes later.
+fn all(head: &httparse::Request) -> Full {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let headers = head.headers.iter().map(|header| (header.name.to_ascii_lowercase(), text(header.value)));
+    Full { method: head.method.unwrap_or_default().to_owned(), headers: headers.collect(), body: Vec::new() }
 }
 
 #[cfg(test)]
@@ -172,12 +216,15 @@ mod tests {
 
     #[test]
     fn a_head_says_how_its_body_ends_and_whether_more_will_come() {
-        let (request, used) = parse(b"POST /a/b?c=d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc").unwrap().unwrap();
-        assert_eq!((request.path.as_str(), request.body, used), ("/a/b", Body::Length(3), 45));
+        let (request, used) =
+            parse(b"POST /a/b?c=d HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", |_| false).unwrap().unwrap();
+        assert_eq!((request.path.as_str(), request.query.as_str(), used), ("/a/b", "c=d", 45));
+        assert_eq!((request.body, &request.full), (Body::Length(3), &None));
         assert!(request.method == Method::Post && request.keep_alive);
-        let (request, _) = parse(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap().unwrap();
+        let (request, _) = parse(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", |_| true).unwrap().unwrap();
         assert_eq!((request.body, request.keep_alive), (Body::Chunked, false));
-        assert_eq!(parse(b"GET / HTTP/1.1\r\nHost").unwrap(), None);
-        assert!(parse(b"\0\0\0\0").is_err());
+        assert_eq!(request.full.unwrap().header("transfer-encoding"), Some("chunked"));
+        assert_eq!(parse(b"GET / HTTP/1.1\r\nHost", |_| true).unwrap(), None);
+        assert!(parse(b"\0\0\0\0", |_| true).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::counts::Counts;
-use crate::{CountsHandle, Target};
+use crate::{Behaviour, CountsHandle, Target};
 
 /// A running target; dropping it ends it.
 #[derive(Debug)]
@@ -66,6 +66,11 @@ impl TestTarget {
     /// Forgets all counts.
     pub fn clear(&self) {
         self.handle.clear();
+    }
+
+    /// From now on, everything is answered so.
+    pub fn behave(&self, behaviour: Behaviour) {
+        self.handle.behave(behaviour);
     }
 }
 

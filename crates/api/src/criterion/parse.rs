@@ -29,6 +29,24 @@ impl<'a> Cursor<'a> {
         &rest[..end]
     }
 
+    /// All up to the bracket that closes an open one, which may be more than the next: the names of checks can have
+    /// brackets in them. Nothing if there is none.
+    fn until_closed(&mut self) -> &'a str {
+        let (rest, mut open) = (self.rest(), 1_usize);
+        for (at, c) in rest.char_indices() {
+            match c {
+                '(' => open += 1,
+                ')' => open -= 1,
+                _ => {}
+            }
+            if open == 0 {
+                self.at += at;
+                return &rest[..at];
+            }
+        }
+        ""
+    }
+
     fn eat(&mut self, token: &str) -> bool {
         self.skip_space();
         let found = self.rest().starts_with(token);
@@ -64,11 +82,11 @@ impl FromStr for Expr {
         cursor.expect("(")?;
         let metric = metric(&mut cursor)?;
         cursor.expect(")")?;
-        check_pair(aggregate, metric).map_err(|expected| cursor.error(start, expected))?;
+        check_pair(aggregate, &metric).map_err(|expected| cursor.error(start, expected))?;
         cursor.skip_space();
         let operator = OPERATORS.iter().find(|(token, _)| cursor.eat(token)).map(|(_, operator)| *operator);
         let operator = operator.ok_or_else(|| cursor.error(cursor.at, "one of < <= > >= == !="))?;
-        let limit = value(&mut cursor, unit_of(aggregate, metric))?;
+        let limit = value(&mut cursor, unit_of(aggregate, &metric))?;
         cursor.skip_space();
         if cursor.rest().is_empty() {
             return Ok(Self { aggregate, metric, operator, limit });
@@ -134,9 +152,26 @@ fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
             cursor.expect(")")?;
             Ok(Metric::Outcome(outcome))
         }
+        "dropped" => Ok(Metric::Dropped),
+        "check" => {
+            cursor.expect("(")?;
+            let name = cursor.until_closed().trim().to_owned();
+            if name.is_empty() {
+                let expected = "the name of a check, such as latency or `json $.state`, and `)`";
+                return Err(cursor.error(cursor.at, expected));
+            }
+            cursor.expect(")")?;
+            Ok(Metric::Check(name))
+        }
         _ => {
             let meant = did_you_mean(name, METRICS).map(|meant| format!(" (did you mean {meant}?)"));
-            let known = METRICS.join(" ").replace("status", "status(CODE)").replace("outcome", "outcome(NAME)");
+            let known = METRICS.map(|name| match name {
+                "status" => "status(CODE)",
+                "outcome" => "outcome(NAME)",
+                "check" => "check(NAME)",
+                name => name,
+            });
+            let known = known.join(" ");
             Err(cursor.error(start, format!("a metric: {known}{}", meant.unwrap_or_default())))
         }
     }
@@ -152,13 +187,13 @@ fn outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, ParseError> {
     })
 }
 
-fn check_pair(aggregate: Aggregate, metric: Metric) -> Result<(), &'static str> {
+fn check_pair(aggregate: Aggregate, metric: &Metric) -> Result<(), &'static str> {
     match (aggregate, metric) {
         (Aggregate::Count, metric) if metric.is_distribution() => {
-            Err("count of requests, errors, success, bytes, status or outcome: times are not counted")
+            Err("count of requests, errors, success, bytes, status, outcome, dropped or check: times are not counted")
         }
         (Aggregate::Rate, metric) if metric.is_distribution() => {
-            Err("rate of requests, errors, success, bytes, status or outcome: times have no rate")
+            Err("rate of requests, errors, success, bytes, status, outcome, dropped or check: times have no rate")
         }
         (Aggregate::Count | Aggregate::Rate, _) => Ok(()),
         (_, metric) if metric.is_distribution() => Ok(()),
@@ -201,6 +236,10 @@ mod tests {
             "rate(bytes_in) > 10Mi/s",
             "count(requests) == 7300",
             "stddev(lateness) < 200us",
+            "rate(dropped) < 0.1%",
+            "count(dropped) == 0",
+            "rate(check(header X-Id)) >= 99.9%",
+            "count(check( body contains )) > 10",
         ] {
             assert!(text.parse::<Expr>().is_ok(), "{text}: {:?}", text.parse::<Expr>());
         }
@@ -224,7 +263,19 @@ mod tests {
         starts("", "column 1: expected an aggregate");
         starts("p95", "column 4: expected `(`, got the end");
         starts("p95(latency) < -5ms", "column 16: expected a time");
+        starts("rate(check()) > 1%", "column 12: expected the name of a check");
+        starts("rate(check(latency > 1%", "column 12: expected the name of a check");
+        starts("rate(check(a) > 1%", "column 15: expected `)`, got `>`");
+        starts("avg(dropped) > 1", "column 1: expected count or rate");
         starts("count(status(999)) < 5", "column 14: expected a status code");
+    }
+
+    #[test]
+    fn the_name_of_a_check_ends_at_the_bracket_that_closes_it() {
+        let expr: Expr = "rate(check(json $.a[?(@.b > 1)])) > 99%".parse().unwrap();
+        assert_eq!(expr.metric, Metric::Check("json $.a[?(@.b > 1)]".to_owned()));
+        assert_eq!((expr.unit(), expr.limit.amount), (Unit::Share, 0.99));
+        assert_eq!("count(dropped) < 5".parse::<Expr>().unwrap().unit(), Unit::Count);
     }
 
     #[test]
@@ -242,7 +293,7 @@ mod tests {
 
         #[test]
         fn parsing_near_misses_never_panics(
-            text in "(p9?9|rate|count)[(]?(latency|errors|status)[(\\[]?[a-zé0-9]{0,3}[)\\]]{0,2} ?[<>=!]{0,2} ?[0-9.]{0,4}[a-z%/]{0,2}"
+            text in "(p9?9|rate|count)[(]?(latency|errors|status|check|dropped)[(\\[]?[a-zé0-9]{0,3}[)\\]]{0,2} ?[<>=!]{0,2} ?[0-9.]{0,4}[a-z%/]{0,2}"
         ) {
             let _ = text.parse::<Expr>();
         }

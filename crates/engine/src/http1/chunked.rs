@@ -1,4 +1,4 @@
-//! Follows a chunked body byte by byte, to find its end; nothing of it is kept.
+//! Follows a chunked body byte by byte, to find its end and its data.
 
 use super::response::Violation;
 
@@ -51,13 +51,14 @@ impl Chunks {
         self.at == At::Done
     }
 
-    /// Follows the body through these bytes; how many are its own. Fewer than all only at its end.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+    /// Follows the body through these bytes; how many are its own. Fewer than all only at its end. Its data is handed on.
+    pub(super) fn follow(&mut self, bytes: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, Violation> {
         let mut used = 0;
         while used < bytes.len() && self.at != At::Done {
             if self.at == At::Data {
                 let here = self.left.min((bytes.len() - used) as u64);
                 self.left -= here;
+                data(&bytes[used..used + here as usize]);
                 used += here as usize;
                 if self.left == 0 {
                     self.at = At::DataCr;

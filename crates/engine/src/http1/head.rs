@@ -12,6 +12,18 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// What the head says; the framing may say otherwise.
     pub(super) keep_alive: bool,
+    /// Whether it has a `Set-Cookie`.
+    pub(super) sets_cookies: bool,
+}
+
+/// What headers say.
+#[derive(Default)]
+struct Said {
+    length: Option<u64>,
+    /// Whether the last transfer coding is chunked, if there is one.
+    coding: Option<bool>,
+    keep_alive: Option<bool>,
+    sets_cookies: bool,
 }
 
 /// How a body ends.
@@ -34,50 +46,69 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str>
     };
     let status = head.code.filter(|code| *code >= 100).ok_or("a status below 100")?;
     let is_http11 = head.version == Some(1);
-    let (framing, asked) = read_headers(head.headers)?;
-    Ok(Some((Head { status, framing, keep_alive: asked.unwrap_or(is_http11) }, length)))
+    let said = read_headers(head.headers)?;
+    let keep_alive = said.keep_alive.unwrap_or(is_http11);
+    Ok(Some((Head { status, framing: said.framing(), keep_alive, sets_cookies: said.sets_cookies }, length)))
 }
 
-/// How the body ends, and what the `Connection` header asks for, if it asks.
-fn read_headers(headers: &[httparse::Header<'_>]) -> Result<(Framing, Option<bool>), &'static str> {
-    let (mut length, mut coding, mut keep_alive) = (None, None, None);
+/// The values of a header in a head that has been parsed before.
+pub(crate) fn values<'a>(bytes: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut head = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    if config.parse_response_with_uninit_headers(&mut head, bytes, &mut headers).is_err() {
+        return Vec::new();
+    }
+    let named = head.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+    named.map(|header| header.value.trim_ascii()).collect()
+}
+
+fn read_headers(headers: &[httparse::Header<'_>]) -> Result<Said, &'static str> {
+    let mut said = Said::default();
     for header in headers {
-        // Telling by length first is quicker than comparing every name three times.
+        // Telling by length first is quicker than comparing every name with each of these.
         match header.name.len() {
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     if word.eq_ignore_ascii_case(b"close") {
-                        keep_alive = Some(false);
+                        said.keep_alive = Some(false);
                     } else if word.eq_ignore_ascii_case(b"keep-alive") {
-                        keep_alive = keep_alive.or(Some(true));
+                        said.keep_alive = said.keep_alive.or(Some(true));
                     }
                 }
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => said.sets_cookies = true,
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let value = decimal(header.value).ok_or("a Content-Length that is not a number")?;
-                if length.is_some_and(|length| length != value) {
+                if said.length.is_some_and(|length| length != value) {
                     return Err("two different values of Content-Length");
                 }
-                length = Some(value);
+                said.length = Some(value);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 let last = header.value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-                coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                said.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
             }
             _ => {}
         }
     }
     // RFC 9112, 6.3: a transfer coding overrides a length; unless the last coding is chunked, the body ends with the
     // connection. A response with both may be an attempt at smuggling, so its connection is not used again.
-    if coding.is_some() && length.is_some() {
-        keep_alive = Some(false);
+    if said.coding.is_some() && said.length.is_some() {
+        said.keep_alive = Some(false);
     }
-    let framing = match (coding, length) {
-        (Some(true), _) => Framing::Chunked,
-        (None, Some(length)) => Framing::Length(length),
-        (Some(false), _) | (None, None) => Framing::UntilClose,
-    };
-    Ok((framing, keep_alive))
+    Ok(said)
+}
+
+impl Said {
+    /// How the body ends.
+    fn framing(&self) -> Framing {
+        match (self.coding, self.length) {
+            (Some(true), _) => Framing::Chunked,
+            (None, Some(length)) => Framing::Length(length),
+            (Some(false), _) | (None, None) => Framing::UntilClose,
+        }
+    }
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use super::chunked::Chunks;
 use super::head::{self, Framing, Head};
+use super::kept::Kept;
 
 /// The most bytes of a response's head.
 const MAX_HEAD: usize = 64 << 10;
@@ -11,7 +12,7 @@ const MAX_HEAD: usize = 64 << 10;
 #[error("{0}")]
 pub(crate) struct Violation(pub(crate) &'static str);
 
-/// A response being followed. Its body is counted and dropped; a head is kept only for as long as it is incomplete.
+/// A response being followed. What of it is wanted goes to a [`Kept`]; a head is held only while it is incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     state: State,
@@ -40,28 +41,32 @@ impl Response {
     }
 
     /// Follows the response through these bytes; how many are its own. Fewer than all only if it is complete.
-    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+    pub(crate) fn follow(&mut self, bytes: &[u8], kept: &mut Kept<'_>) -> Result<usize, Violation> {
         let mut used = 0;
         while used < bytes.len() {
             let rest = &bytes[used..];
             used += match &mut self.state {
-                State::Head => self.follow_head(rest)?,
+                State::Head => self.follow_head(rest, kept)?,
                 State::Body { left } => {
                     let here = (*left).min(rest.len() as u64);
                     *left -= here;
+                    kept.body(&rest[..here as usize]);
                     if *left == 0 {
                         self.state = State::Done;
                     }
                     here as usize
                 }
                 State::Chunked(chunks) => {
-                    let here = chunks.follow(rest)?;
+                    let here = chunks.follow(rest, |data| kept.body(data))?;
                     if chunks.is_done() {
                         self.state = State::Done;
                     }
                     here
                 }
-                State::UntilClose => rest.len(),
+                State::UntilClose => {
+                    kept.body(rest);
+                    rest.len()
+                }
                 State::Done => break,
             };
         }
@@ -96,10 +101,10 @@ impl Response {
     }
 
     /// How many of the bytes are the head's. Parses in place where the head comes in one piece.
-    fn follow_head(&mut self, bytes: &[u8]) -> Result<usize, Violation> {
+    fn follow_head(&mut self, bytes: &[u8], kept: &mut Kept<'_>) -> Result<usize, Violation> {
         if self.held.is_empty() {
             return match head::parse(bytes).map_err(Violation)? {
-                Some((head, length)) => self.begin_body(head, length),
+                Some((head, length)) => self.begin_body(head, &bytes[..length], kept),
                 None => self.hold(bytes),
             };
         }
@@ -115,8 +120,8 @@ impl Response {
             self.held.truncate(held_before);
             return self.hold(bytes);
         };
-        self.held = Vec::new();
-        self.begin_body(head, length)?;
+        let whole = std::mem::take(&mut self.held);
+        self.begin_body(head, &whole[..length], kept)?;
         Ok(length - held_before)
     }
 
@@ -131,7 +136,8 @@ impl Response {
     }
 
     /// How many bytes the head took, which is what it was given.
-    fn begin_body(&mut self, mut head: Head, length: usize) -> Result<usize, Violation> {
+    fn begin_body(&mut self, mut head: Head, bytes: &[u8], kept: &mut Kept<'_>) -> Result<usize, Violation> {
+        let length = bytes.len();
         if length > MAX_HEAD {
             return Err(Violation("a head over 64 KiB"));
         }
@@ -143,6 +149,7 @@ impl Response {
             _ if self.to_head => head.framing = Framing::Length(0),
             _ => {}
         }
+        kept.head(bytes, head.status, head.sets_cookies);
         self.state = match head.framing {
             Framing::Length(0) => State::Done,
             Framing::Length(left) => State::Body { left },

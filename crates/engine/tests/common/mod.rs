@@ -2,16 +2,20 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this")]
 
+pub mod recording;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proofload_api::Outcome;
-use proofload_api::scenario::{Flow, Method, StatusPattern};
-use proofload_api::units::Micros;
-use proofload_engine::{Engine, Options};
+use proofload_api::data::{Per, Pick};
+use proofload_api::step::{Method, Redirects, StatusPattern};
+use proofload_api::units::{Micros, Rate};
+use proofload_engine::{Engine, Materials, Options, Shelf};
 use proofload_plan::{
-    Connections, Load, PLAN_VERSION, Plan, Request, Scenario, Segment, Span, Step, Target, UserCurve,
+    Body, Connections, DataSet, Escape, Flow, Format, Keep, Load, Node, PLAN_VERSION, Part, Place, Plan, RateCurve,
+    RateSpan, Request, Role, Scenario, Segment, Source, Span, Step, Target, Template, UserCurve, Value,
 };
 use proofload_results::{Cell, Snapshot};
 
@@ -29,7 +33,13 @@ pub fn plan(address: SocketAddr, scenarios: Vec<Scenario>) -> Plan {
             authority: address.to_string(),
             timeout: Micros::from_secs(10),
             connections: Connections::PerUser(1),
+            keep: Keep { max_requests: None, max_age: None },
+            cookies: true,
         },
+        data: Vec::new(),
+        files: Vec::new(),
+        env: Vec::new(),
+        variables: Vec::new(),
         scenarios,
         heartbeat_timeout: Micros::from_secs(120),
         timeline_width: Micros::from_millis(100),
@@ -40,22 +50,32 @@ pub fn plan(address: SocketAddr, scenarios: Vec<Scenario>) -> Plan {
 pub fn scenario(name: &str, load: Load, paths: &[&str]) -> Scenario {
     let step = |path: &&str| Step {
         name: format!("step{path}").replace('/', "-"),
-        weight: 1,
+        group: None,
         request: Request {
             method: Method::Get,
-            path: (*path).to_owned(),
-            headers: vec![("Host".to_owned(), "test".to_owned())],
-            body: None,
+            path: Template::text(*path),
+            headers: vec![("Host".to_owned(), Template::text("test"))],
+            body: Body::None,
+            redirects: Redirects::Never,
         },
         expect: vec![StatusPattern::Class(2)],
+        checks: Vec::new(),
+        extract: Vec::new(),
     };
     Scenario {
         name: name.to_owned(),
+        role: Role::Main,
         after: None,
+        at: Micros::ZERO,
         load,
         think_time: None,
-        flow: Flow::Sequence,
+        pacing: None,
+        graceful_stop: Micros::ZERO,
+        flow: Flow { nodes: (0..paths.len()).map(Node::Step).collect(), weights: None },
         steps: paths.iter().map(step).collect(),
+        on_start: 0,
+        on_stop: 0,
+        data: Vec::new(),
     }
 }
 
@@ -74,8 +94,74 @@ pub fn users(spans: &[(u32, u32, u64)]) -> Load {
     Load::Users(UserCurve::new(spans.iter().enumerate().map(span).collect()))
 }
 
+/// So many arrivals a second, for so many milliseconds, by at most so many users.
+pub fn arrivals(per_second: u64, millis: u64, max_users: u32) -> Load {
+    rates(&[(per_second, per_second, millis)], max_users)
+}
+
+/// A curve of arrivals `(from, to, milliseconds)`, the first two per second.
+pub fn rates(spans: &[(u64, u64, u64)], max_users: u32) -> Load {
+    let span = |(i, (from, to, millis)): (usize, &(u64, u64, u64))| RateSpan {
+        name: format!("stage-{i}"),
+        from: Rate::per_second(*from),
+        to: Rate::per_second(*to),
+        duration: Micros::from_millis(*millis),
+    };
+    Load::Arrivals { curve: RateCurve::new(spans.iter().enumerate().map(span).collect()), max_users }
+}
+
 pub fn launch(plan: &Plan, segment: Segment, threads: usize) -> Engine {
-    Engine::launch(Arc::new(plan.clone()), segment, Options { threads }).expect("a plan that can be executed")
+    Engine::launch(Arc::new(plan.clone()), segment, Options { threads }, Arc::new(Materials::default()))
+        .expect("a plan that can be executed")
+}
+
+/// Executes a segment of a plan that is made of materials.
+pub fn execute_with(plan: &Plan, segment: Segment, threads: usize, materials: Materials) -> Snapshot {
+    block_on(async {
+        let engine = Engine::launch(Arc::new(plan.clone()), segment, Options { threads }, Arc::new(materials))
+            .expect("a plan that can be executed");
+        let all: Vec<usize> = (0..plan.scenarios.len()).collect();
+        engine.begin(&all, Instant::now(), &[]);
+        ended(&engine).await;
+        engine.snapshot().await
+    })
+}
+
+/// Materials that are in memory.
+#[derive(Debug, Default)]
+pub struct InMemory(pub Vec<(&'static str, Vec<u8>)>);
+
+impl Shelf for InMemory {
+    fn read(&self, name: &str, _: &Place) -> Result<Vec<u8>, String> {
+        let found = self.0.iter().find(|(own, _)| *own == name);
+        found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| "no such file".to_owned())
+    }
+
+    fn variable(&self, name: &str, _: Option<&Place>) -> Option<String> {
+        self.read(name, &Place::File(String::new())).ok().map(|bytes| String::from_utf8(bytes).expect("UTF-8"))
+    }
+}
+
+/// A data set of this name, of which these columns are used.
+pub fn data_set(name: &str, pick: Pick, per: Per, columns: &[&str]) -> DataSet {
+    DataSet {
+        source: source(name),
+        format: if name.ends_with("jsonl") { Format::Jsonl } else { Format::Csv },
+        pick,
+        per,
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        needs: None,
+    }
+}
+
+pub fn source(name: &str) -> Source {
+    Source { name: name.to_owned(), place: Place::File(name.to_owned()) }
+}
+
+/// A template of texts and values by turns: `("user ", Value::UserId)` is `user {{user.id}}`.
+pub fn template(parts: &[(&str, Value)], escape: Escape) -> Template {
+    let part = |(text, value): &(&str, Value)| [Part::Text((*text).to_owned()), Part::Value(value.clone(), escape)];
+    Template(parts.iter().flat_map(part).collect())
 }
 
 /// Waits for the end, with a deadline.
@@ -88,7 +174,7 @@ pub fn execute(plan: &Plan, segment: Segment, threads: usize) -> Snapshot {
     block_on(async {
         let engine = launch(plan, segment, threads);
         let all: Vec<usize> = (0..plan.scenarios.len()).collect();
-        engine.begin(&all, Instant::now());
+        engine.begin(&all, Instant::now(), &[]);
         ended(&engine).await;
         engine.snapshot().await
     })

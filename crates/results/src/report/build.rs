@@ -1,23 +1,25 @@
 //! Builds a report.
 
-use proofload_api::units::Micros;
 use proofload_api::{Outcome, Verdict};
-use proofload_plan::{CellAddress, Criterion, Load, Plan, Scope, Segment};
+use proofload_plan::{Criterion, Plan, Role, Scope, Segment};
 use serde_json::Value;
 
 use super::redact::redacted;
+use super::scenario::scenario;
+use super::steered::changes;
 use super::timeline::timeline;
 use super::{
-    CriterionReport, ErrorReport, REPORT_VERSION, Report, RunLoad, RunnerEnd, RunnerReport, ScenarioLoad,
-    ScenarioReport, StageReport, StepReport,
+    AbortReport, CriterionReport, ErrorReport, REPORT_VERSION, Report, RunLoad, RunnerEnd, RunnerReport, ScenarioReport,
 };
-use crate::doubt::{Circumstances, Doubt, doubts, planned_iterations};
+use crate::doubt::{Circumstances, doubts, skew};
 use crate::figures::Figures;
 use crate::health::Generator;
-use crate::judge::{Judgement, judge, verdict};
+use crate::judge::{Judgement, judge};
 use crate::reason::reason;
+use crate::setup;
+use crate::shortfall::{findings, without_judged};
 use crate::snapshot::{EndCause, ErrorRecord, RunnerState};
-use crate::totals::{ScenarioTotals, Totals};
+use crate::totals::Totals;
 use crate::words::{rounded, share};
 
 /// What a report is built from.
@@ -45,17 +47,21 @@ pub struct Input<'a> {
 
 pub(super) fn build(input: &Input<'_>) -> Report {
     let Input { plan, totals, .. } = *input;
-    let doubts = doubts(plan, input.runners, totals, input.circumstances);
-    let judgements = judge(input.criteria, totals, &doubts);
+    let doubts = without_judged(doubts(plan, input.runners, totals, input.circumstances), input.criteria);
+    let judgements = judge(plan, input.criteria, totals, &doubts, input.circumstances.aborted);
     let elapsed = totals.elapsed(Scope::Run);
+    let scenario = |at: usize| scenario(plan, totals, at, &judgements, &doubts);
+    let once = |role| plan.index_of(role).map(scenario);
+    let setup_failed = || input.circumstances.stopped.clone().filter(|why| setup::has_failed(why));
     let mut report = Report {
         version: REPORT_VERSION,
         name: input.name.to_owned(),
         namespace: input.namespace.map(str::to_owned),
         run: plan.run.clone(),
+        seed: plan.seed,
         verdict: Verdict::Error,
         reason: String::new(),
-        error: input.circumstances.error.clone(),
+        error: input.circumstances.error.clone().or_else(setup_failed),
         start: input.start.map(str::to_owned),
         duration: elapsed.0,
         load: RunLoad {
@@ -64,11 +70,15 @@ pub(super) fn build(input: &Input<'_>) -> Report {
             planned_duration: plan.planned().0,
         },
         summary: Figures::of(&totals.scope(Scope::Run), elapsed),
-        scenarios: (0..plan.scenarios.len()).map(|at| scenario(plan, totals, at, &judgements, &doubts)).collect(),
+        scenarios: (0..plan.main().len()).map(scenario).collect(),
+        setup: once(Role::Setup),
+        teardown: once(Role::Teardown),
+        changes: changes(plan, totals),
+        findings: findings(plan, totals, input.start.is_some(), &input.circumstances.lost),
         criteria: judgements.iter().map(criterion).collect(),
         timeline: timeline(plan, totals, 1),
         errors: totals.errors.iter().map(|record| error(plan, record)).collect(),
-        generator: Generator::of(totals, input.circumstances.skew),
+        generator: Generator::of(totals, skew(plan, totals, input.circumstances)),
         runners: (0..input.runners).map(|index| runner(input, Segment::new(index, input.runners))).collect(),
         doubts,
         spec: Some(redacted(input.spec)),
@@ -92,8 +102,8 @@ pub(super) fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Report) -> bool) ->
         report.timeline = timeline(input.plan, input.totals, per_bucket);
     }
     if !fits(&report) {
-        let steps = report.scenarios.iter_mut().flat_map(|scenario| &mut scenario.steps);
-        steps.for_each(|step| step.stages.clear());
+        let all = report.scenarios.iter_mut().chain(&mut report.setup).chain(&mut report.teardown);
+        all.flat_map(|scenario: &mut ScenarioReport| &mut scenario.steps).for_each(|step| step.stages.clear());
     }
     if !fits(&report) {
         report.spec = None;
@@ -101,85 +111,14 @@ pub(super) fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Report) -> bool) ->
     report
 }
 
-fn scenario(plan: &Plan, totals: &Totals, at: usize, judgements: &[Judgement], doubts: &[Doubt]) -> ScenarioReport {
-    let planned = &plan.scenarios[at];
-    let progress = &totals.scenarios[at];
-    let is_here = |scope: Scope| matches!(scope, Scope::Scenario(i) | Scope::Step(i, _) if i == at);
-    let here = judgements.iter().filter(|judgement| is_here(judgement.scope));
-    let stages = stages(planned.load.stage_names(), &planned.load, progress);
-    let stage_of_steps = |stage: usize, steps: std::ops::Range<usize>| {
-        let mut sum = crate::cell::Cell::default();
-        for step in steps {
-            sum.add(&totals.cells[totals.layout().index(CellAddress { scenario: at, step, stage })]);
-        }
-        StageReport { name: stages[stage].0.clone(), figures: Figures::of(&sum, stages[stage].1) }
-    };
-    let step = |(place, step): (usize, &proofload_plan::Step)| StepReport {
-        name: step.name.clone(),
-        figures: Figures::of(&totals.scope(Scope::Step(at, place)), progress.elapsed()),
-        stages: match stages.len() {
-            1 => Vec::new(),
-            stages => (0..stages).map(|stage| stage_of_steps(stage, place..place + 1)).collect(),
-        },
-    };
-    ScenarioReport {
-        name: planned.name.clone(),
-        verdict: verdict(here.map(|judgement| (judgement.severity, judgement.outcome)), doubts),
-        load: ScenarioLoad {
-            began: progress.began,
-            planned_duration: planned.load.duration().0,
-            duration: progress.elapsed().0,
-            planned_users: planned.load.users(),
-            peak_users: peak_users(totals, at, plan.timeline_width),
-            planned_iterations: planned_iterations(&planned.load),
-            iterations: progress.iterations,
-            cut_iterations: progress.cut_iterations,
-        },
-        figures: Figures::of(&totals.scope(Scope::Scenario(at)), progress.elapsed()),
-        stages: (0..stages.len()).map(|stage| stage_of_steps(stage, 0..planned.steps.len())).collect(),
-        steps: planned.steps.iter().enumerate().map(step).collect(),
-    }
-}
-
-/// The stages, and how long each was under load. What comes after the end of the curve belongs to the last one.
-fn stages(names: Vec<String>, load: &Load, progress: &ScenarioTotals) -> Vec<(String, Micros)> {
-    let elapsed = progress.elapsed();
-    let Load::Users(curve) = load else {
-        return names.into_iter().map(|name| (name, elapsed)).collect();
-    };
-    let last = names.len().saturating_sub(1);
-    let mut begin = Micros::ZERO;
-    let length = |(place, (name, span)): (usize, (String, &proofload_plan::Span))| {
-        let left = elapsed.saturating_sub(begin);
-        begin = begin + span.duration;
-        (name, if place == last { left } else { left.min(span.duration) })
-    };
-    names.into_iter().zip(curve.spans()).enumerate().map(length).collect()
-}
-
-/// The most users of a scenario at once; none where another one was under way at the same time, since the timeline
-/// counts the users of all of them.
-fn peak_users(totals: &Totals, at: usize, width: Micros) -> Option<u32> {
-    let (began, until) = (totals.scenarios[at].began?, totals.scenarios[at].until?);
-    let overlaps = |(other, progress): (usize, &ScenarioTotals)| {
-        other != at
-            && progress.began.is_some_and(|began| began < until)
-            && progress.until.is_some_and(|until| until > began)
-    };
-    if totals.scenarios.iter().enumerate().any(overlaps) {
-        return None;
-    }
-    let width = width.0.max(1);
-    let buckets = (began / width) as usize..=(until.saturating_sub(1) / width) as usize;
-    let seen = totals.timeline.iter().enumerate().filter(|(place, _)| buckets.contains(place));
-    seen.map(|(_, bucket)| bucket.users).max()
-}
-
 fn criterion(judgement: &Judgement) -> CriterionReport {
     CriterionReport {
         expr: judgement.text.clone(),
         of: judgement.of.clone(),
+        during: judgement.during.clone(),
         severity: judgement.severity,
+        abort: judgement.abort.map(|abort| AbortReport { window: abort.window.0, after: abort.after.0 }),
+        aborted: judgement.aborted,
         observed: judgement.observed.map(|value| value.amount),
         outcome: judgement.outcome,
     }
@@ -214,7 +153,7 @@ fn runner(input: &Input<'_>, segment: Segment) -> RunnerReport {
         (None, _) if input.start.is_none() => RunnerEnd::NotStarted,
         (Some(RunnerState::Running) | None, _) => RunnerEnd::Missing,
     };
-    let users: u64 = plan.scenarios.iter().map(|scenario| u64::from(scenario.load.users())).sum();
+    let users: u64 = plan.main().iter().map(|scenario| u64::from(scenario.load.users())).sum();
     RunnerReport {
         index,
         state,

@@ -1,54 +1,79 @@
 //! The timeline of a report: the run's buckets, merged and set against the plan.
 
 use proofload_api::Micros;
-use proofload_plan::{Load, Plan};
+use proofload_plan::Plan;
 
-use super::{Timeline, TimelineBucket};
+use super::steered::planned;
+use super::{LoadLevel, Timeline, TimelineBucket};
 use crate::totals::{Bucket, Totals};
 use crate::words::rounded;
 
 /// The timeline, with so many buckets of the plan in each.
 pub(super) fn timeline(plan: &Plan, totals: &Totals, per_bucket: usize) -> Timeline {
     let width = plan.timeline_width.0.max(1).saturating_mul(per_bucket as u64);
-    let end = totals.elapsed(proofload_plan::Scope::Run).0;
-    let merged = totals.timeline.chunks(per_bucket).enumerate();
-    let bucket = |(place, chunk): (usize, &[Bucket])| {
+    // From the run's begin, as the buckets are: setup and teardown are in them too.
+    let end = totals.scenarios.iter().filter_map(|scenario| scenario.until).max().unwrap_or(0);
+    let sum = |chunk: &[Bucket]| {
         let mut sum = Bucket::default();
         for bucket in chunk {
             sum.append(bucket);
         }
+        sum
+    };
+    let merged: Vec<Bucket> = totals.timeline.chunks(per_bucket).map(sum).collect();
+    let bucket = |(place, sum): (usize, &Bucket)| {
         let at = width.saturating_mul(place as u64);
-        // The last bucket is not full: its rate is over the time that there was.
-        let length = end.saturating_sub(at).clamp(1, width);
-        let length = if end <= at { width } else { length };
+        let before = place.checked_sub(1).map(|place| merged[place].requests);
+        let length = if end > at && place + 1 == merged.len() { end - at } else { width };
+        let rate = rate(sum.requests, before, length, width);
+        let (planned_users, planned_rate) = planned_load(plan, totals, at, width);
         TimelineBucket {
             at,
             requests: sum.requests,
             errors: sum.errors,
             users: sum.users,
-            planned_users: planned_users(plan, totals, at, width),
-            rate: rounded(sum.requests as f64 / Micros(length).as_secs_f64(), 1),
+            planned_users,
+            planned_rate: planned_rate.map(|rate| rounded(rate, 3)),
+            rate: rounded(rate, 1),
             p50: sum.latency.percentile(50.0),
             p95: sum.latency.percentile(95.0),
             p99: sum.latency.percentile(99.0),
         }
     };
-    Timeline { width, buckets: merged.map(bucket).collect() }
+    Timeline { width, buckets: merged.iter().enumerate().map(bucket).collect() }
 }
 
-/// The most users by the plan at the bucket's begin, middle and end, each scenario from when it really began.
-fn planned_users(plan: &Plan, totals: &Totals, at: u64, width: u64) -> u32 {
+/// Requests per second in a bucket. The last one is not full: whatever was under way at the end is in its few
+/// milliseconds, so that its rate is over a whole width up to the end, with a part of the bucket before it. Where the run
+/// took longer than the timeline is, it takes all that came after.
+fn rate(requests: u64, before: Option<u64>, length: u64, width: u64) -> f64 {
+    let per_second = |requests: f64, time: u64| requests / Micros(time).as_secs_f64();
+    match before {
+        Some(before) if length < width => {
+            let part = (width - length) as f64 / width as f64;
+            per_second(requests as f64 + before as f64 * part, width)
+        }
+        _ => per_second(requests as f64, length),
+    }
+}
+
+/// The most users, and the highest rate, by the plan at the bucket's begin, middle and end, each scenario from when it
+/// really began.
+fn planned_load(plan: &Plan, totals: &Totals, at: u64, width: u64) -> (u32, Option<f64>) {
     let moments = [at, at.saturating_add(width / 2), at.saturating_add(width - 1)];
-    let users = |moment: u64| {
-        let scenarios = plan.scenarios.iter().zip(&totals.scenarios);
-        let at_work = scenarios.filter_map(|(scenario, progress)| {
-            let passed = moment.checked_sub(progress.began?)?;
-            match &scenario.load {
-                Load::Users(curve) => Some(curve.users_at(Micros(passed))),
-                Load::Iterations { users, .. } => (moment < progress.until?).then_some(*users),
-            }
-        });
-        at_work.fold(0, u32::saturating_add)
+    let loads = |moment: u64| -> Vec<LoadLevel> {
+        (0..plan.main().len()).filter_map(|scenario| planned(plan, totals, scenario, moment)).collect()
     };
-    moments.into_iter().map(users).max().unwrap_or(0)
+    let (mut most_users, mut highest_rate) = (0, None);
+    for moment in moments {
+        let loads = loads(moment);
+        most_users = most_users.max(loads.iter().filter_map(|load| load.users).fold(0, u32::saturating_add));
+        let rates = loads.iter().filter_map(|load| load.rate);
+        let rate = rates.fold(None, |sum: Option<f64>, rate| Some(sum.unwrap_or(0.0) + rate));
+        highest_rate = match (highest_rate, rate) {
+            (Some(highest), Some(rate)) => Some(f64::max(highest, rate)),
+            (highest, rate) => highest.or(rate),
+        };
+    }
+    (most_users, highest_rate)
 }

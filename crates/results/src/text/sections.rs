@@ -18,11 +18,11 @@ use crate::words::{grouped, safe, things};
 /// So many kinds of errors are shown; the report has more.
 const MOST_ERRORS: usize = 10;
 
-fn heading(text: &str, style: Style) -> String {
+pub(super) fn heading(text: &str, style: Style) -> String {
     format!("{}\n", Piece::bold(text).paint(style.color))
 }
 
-fn time(micros: u64) -> String {
+pub(super) fn time(micros: u64) -> String {
     short_time(micros as f64)
 }
 
@@ -40,11 +40,14 @@ pub(super) fn criteria(report: &Report, style: Style) -> String {
             (CriterionOutcome::NoData, _) => ("?", AnsiColor::Yellow, "no samples"),
             (CriterionOutcome::Untrusted, _) => ("?", AnsiColor::Yellow, "not to be trusted"),
         };
-        let of = criterion.of.as_ref().map(|of| format!("on {}", safe(of))).unwrap_or_default();
+        let of = criterion.of.as_ref().map(|of| format!("on {}", safe(of)));
+        let during = criterion.during.as_ref().map(|during| format!("during {}", safe(during)));
+        let of: Vec<String> = of.into_iter().chain(during).collect();
+        let note = if criterion.aborted { "ended the run" } else { note };
         table.row([
             Piece::colored(mark, color),
             Piece::new(safe(criterion.expr.trim())),
-            Piece::dim(of),
+            Piece::dim(of.join(" ")),
             Piece::colored(observed(criterion), color),
             Piece::dim(note),
         ]);
@@ -62,24 +65,31 @@ pub(super) fn load(report: &Report, style: Style) -> String {
     row("users at once".to_owned(), grouped(planned.into()), grouped(seen.into()));
     row("time".to_owned(), time(report.load.planned_duration), time(report.duration));
     for scenario in &report.scenarios {
-        let Some(planned) = scenario.load.planned_iterations else { continue };
-        row(format!("iterations of {}", safe(&scenario.name)), grouped(planned), grouped(scenario.load.iterations));
+        let (name, load) = (safe(&scenario.name), &scenario.load);
+        if let Some(planned) = load.planned_iterations {
+            row(format!("iterations of {name}"), grouped(planned), grouped(load.iterations));
+        }
+        for (what, count) in [("dropped arrivals", load.dropped), ("broken iterations", load.broken_iterations)] {
+            if count > 0 {
+                row(format!("{what} of {name}"), grouped(0), grouped(count));
+            }
+        }
     }
     heading("Load", style) + &table.lines(2, style.color)
 }
 
 /// A table of figures, one line each.
-struct FiguresTable(Table);
+pub(super) struct FiguresTable(pub(super) Table);
 
 impl FiguresTable {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut table = Table::new(1);
         let names = ["", "requests", "rate", "errors", "p50", "p95", "p99", "max"];
         table.row(names.map(Piece::dim));
         Self(table)
     }
 
-    fn row(&mut self, name: String, figures: &Figures) {
+    pub(super) fn row(&mut self, name: String, figures: &Figures) {
         let latency = |of: fn(&crate::figures::TimeFigures) -> u64| {
             Piece::new(figures.latency.as_ref().map_or_else(|| "-".to_owned(), |times| time(of(times))))
         };

@@ -1,11 +1,11 @@
 //! A small plan and runners that measured something.
 
 use proofload_api::loadtest::Severity;
-use proofload_api::scenario::{Flow, Method};
+use proofload_api::scenario::{Method, Redirects};
 use proofload_api::{Micros, Outcome};
 use proofload_plan::{
-    CellAddress, Connections, Criterion, Load, PLAN_VERSION, Plan, Request, Scenario, Scope, Segment, Span, Step,
-    Target, UserCurve,
+    Body, CellAddress, Connections, Criterion, Flow, Keep, Load, PLAN_VERSION, Plan, Request, Role, Scenario, Scope,
+    Segment, Span, Step, Target, Template, UserCurve,
 };
 use proofload_results::snapshot::MAX_ERRORS;
 use proofload_results::{
@@ -32,7 +32,13 @@ pub(crate) fn plan() -> Plan {
             authority: "api".to_owned(),
             timeout: Micros::from_secs(30),
             connections: Connections::PerUser(1),
+            keep: Keep { max_requests: None, max_age: None },
+            cookies: true,
         },
+        data: Vec::new(),
+        files: Vec::new(),
+        env: Vec::new(),
+        variables: Vec::new(),
         scenarios: vec![
             scenario("baseline", None, Load::Users(curve), &["create", "list"]),
             scenario("burst", Some(0), burst, &["get"]),
@@ -45,11 +51,33 @@ pub(crate) fn plan() -> Plan {
 fn scenario(name: &str, after: Option<usize>, load: Load, steps: &[&str]) -> Scenario {
     let steps = steps.iter().map(|name| Step {
         name: (*name).to_owned(),
-        weight: 1,
-        request: Request { method: Method::Get, path: "/".to_owned(), headers: Vec::new(), body: None },
+        group: None,
+        request: Request {
+            method: Method::Get,
+            path: Template::text("/"),
+            headers: Vec::new(),
+            body: Body::None,
+            redirects: Redirects::default(),
+        },
         expect: Vec::new(),
+        checks: Vec::new(),
+        extract: Vec::new(),
     });
-    Scenario { name: name.to_owned(), after, load, think_time: None, flow: Flow::Sequence, steps: steps.collect() }
+    Scenario {
+        name: name.to_owned(),
+        role: Role::Main,
+        after,
+        at: Micros::ZERO,
+        load,
+        think_time: None,
+        pacing: None,
+        graceful_stop: Micros::ZERO,
+        flow: Flow { nodes: Vec::new(), weights: None },
+        steps: steps.collect(),
+        on_start: 0,
+        on_stop: 0,
+        data: Vec::new(),
+    }
 }
 
 pub(crate) fn ok(micros: u64) -> Sample {
@@ -106,6 +134,8 @@ impl Runner {
                 memory: 24 << 20,
                 lateness: lateness(&[100]),
             },
+            variables: Vec::new(),
+            stop: None,
         };
         let cells = vec![Cell::default(); plan.layout().len()];
         Self { cells, timeline: vec![(0, 0, Times::coarse()); 41], snapshot }
@@ -184,11 +214,20 @@ pub(crate) fn criterion(text: &str, scope: Scope) -> Criterion {
     let of = match scope {
         Scope::Run => None,
         Scope::Scenario(scenario) => Some(["baseline", "burst"][scenario].to_owned()),
-        Scope::Step(scenario, step) => {
+        Scope::Steps(scenario, step, _) => {
             Some([["baseline/create", "baseline/list"], ["burst/get", ""]][scenario][step].to_owned())
         }
     };
-    Criterion { text: text.to_owned(), expr: text.parse().unwrap(), scope, of, severity: Severity::Fail }
+    Criterion {
+        text: text.to_owned(),
+        expr: text.parse().unwrap(),
+        scope,
+        of,
+        during: None,
+        during_text: None,
+        abort: None,
+        severity: Severity::Fail,
+    }
 }
 
 /// The report of a run of so many runners.

@@ -83,7 +83,7 @@ proptest! {
             }
             set.insert(runner.snapshot()).unwrap();
         }
-        let merged = set.totals(&plan()).scope(Scope::Step(0, 1)).latency(None);
+        let merged = set.totals(&plan()).scope(Scope::Steps(0, 1, 1)).latency(None);
         for percentile in [50.0, 90.0, 99.0, 99.9] {
             prop_assert_eq!(merged.percentile(percentile), truth.percentile(percentile));
         }

@@ -5,5 +5,7 @@
 mod fixtures;
 mod invariants;
 mod report;
+mod shapes;
 mod text;
 mod verdicts;
+mod windows;

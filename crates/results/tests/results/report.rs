@@ -4,13 +4,14 @@ use proofload_api::status::{CriterionStatus, FiguresStatus, GeneratorStatus};
 use proofload_api::{Outcome, Verdict};
 use proofload_plan::Scope;
 use proofload_results::report::RunnerEnd;
-use proofload_results::{Circumstances, Report, live};
+use proofload_results::{Circumstances, Report, ScenarioProgress, live};
 use serde_json::json;
 
 use crate::fixtures::{Runner, criterion, failed, report, with_input};
 
 fn two_runners() -> Report {
-    let criteria = [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Step(0, 0))];
+    let criteria =
+        [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Steps(0, 0, 1))];
     let bad = failed(Outcome::UnexpectedStatus, Some(503));
     let snapshots = [
         Runner::new(0, 2).with_load().snapshot(),
@@ -117,4 +118,19 @@ fn status_shows_figures_for_people() {
     assert_eq!((generator.healthy, generator.cpu.as_str(), generator.lateness_p99.as_str()), (true, "12.2%", "100us"));
     let live = live::at_end(&report);
     assert_eq!((live.users, live.rps, live.p99.as_str(), live.errors.as_str()), (0, 22, "50ms", "2.17%"));
+}
+
+#[test]
+fn no_column_of_the_timeline_shows_more_than_was_sent_in_a_width() {
+    // 100 requests in each second; in the last millisecond, those that were under way at the end.
+    let mut snapshot = Runner::new(0, 1).with_load().snapshot();
+    snapshot.timeline.truncate(31);
+    snapshot.timeline.iter_mut().for_each(|bucket| bucket.requests = 100);
+    snapshot.timeline[30].requests = 10;
+    snapshot.scenarios[1] = ScenarioProgress::default();
+    // A setup came before the load, so that this did not begin with the run.
+    (snapshot.scenarios[0].began, snapshot.scenarios[0].ended) = (Some(2_500_000), Some(30_001_000));
+    let told = report(1, [snapshot], &[], &Circumstances::default());
+    let rates: Vec<f64> = told.timeline.buckets.iter().map(|bucket| bucket.rate).collect();
+    assert_eq!((&rates[..30], rates[30]), (&[100.0; 30][..], 109.9));
 }

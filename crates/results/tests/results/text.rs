@@ -13,7 +13,8 @@ fn plain(report: &Report) -> String {
 
 #[test]
 fn the_summary_of_a_failed_run() {
-    let criteria = [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Step(0, 0))];
+    let criteria =
+        [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Steps(0, 0, 1))];
     let bad = failed(Outcome::UnexpectedStatus, Some(503));
     let snapshots = [
         Runner::new(0, 2).with_load().snapshot(),

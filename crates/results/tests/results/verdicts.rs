@@ -55,7 +55,7 @@ fn rates_are_over_the_time_of_what_they_are_judged_on() {
     let criteria = [
         criterion("rate(requests) >= 9/s", Scope::Scenario(1)),
         criterion("rate(requests) <= 14/s", Scope::Scenario(0)),
-        criterion("rate(requests) <= 7/s", Scope::Step(0, 1)),
+        criterion("rate(requests) <= 7/s", Scope::Steps(0, 1, 1)),
         criterion("rate(requests) <= 13/s", Scope::Run),
     ];
     let report = report(1, [Runner::new(0, 1).with_load().snapshot()], &criteria, &Circumstances::default());
@@ -189,6 +189,23 @@ fn a_warning_changes_no_verdict() {
 }
 
 #[test]
+fn the_reason_of_a_pass_counts_what_is_listed() {
+    let warn = |text: &str| Criterion { severity: Severity::Warn, ..criterion(text, Scope::Run) };
+    let held = |text: &str| criterion(text, Scope::Run);
+    let of = |criteria: &[Criterion]| {
+        report(1, [Runner::new(0, 1).with_load().snapshot()], criteria, &Circumstances::default()).reason
+    };
+    let both = [held("rate(errors) < 1%"), held("max(latency) < 1s")];
+    assert_eq!(of(&both), "Both criteria held. 500 requests in 41s, none failed.");
+    let warned = [both.clone(), [warn("min(latency) < 1s"), warn("med(latency) < 1s")]].concat();
+    assert_eq!(of(&warned), "All 4 criteria held. 500 requests in 41s, none failed.");
+    let broken = [both, [warn("max(latency) < 1ms"), warn("med(latency) < 1s")]].concat();
+    let expected = "Both criteria held; 1 of 2 that only warn did not: max(latency) < 1ms was 50ms. 500 requests in 41s, \
+                    none failed.";
+    assert_eq!(of(&broken), expected);
+}
+
+#[test]
 fn runners_far_apart_leave_the_verdict_open() {
     let criteria = [criterion("rate(errors) < 1%", Scope::Run)];
     let skew = |millis| {
@@ -196,6 +213,14 @@ fn runners_far_apart_leave_the_verdict_open() {
         report(1, [Runner::new(0, 1).with_load().snapshot()], &criteria, &circumstances).verdict
     };
     assert_eq!((skew(20), skew(1500)), (Verdict::Passed, Verdict::Inconclusive));
+    // The run began at once, but a runner missed the begin of a scenario (after a setup, or after another scenario).
+    let late = |seconds: u64| {
+        let mut late = Runner::new(1, 2).with_load().snapshot();
+        late.scenarios[1].began = Some((31 + seconds) * SECOND);
+        report(2, [Runner::new(0, 2).with_load().snapshot(), late], &criteria, &Circumstances::default())
+    };
+    assert_eq!((late(1).verdict, late(2).verdict), (Verdict::Passed, Verdict::Inconclusive));
+    assert_eq!(late(2).generator.skew, 2 * SECOND);
 }
 
 fn states() -> impl Strategy<Value = Option<RunnerState>> {
@@ -217,6 +242,7 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
             stopped: stopped.then(|| "suspended".to_owned()),
             skew: Micros(skew),
             error: error.then(|| "no such image".to_owned()),
+            aborted: None,
         },
     )
 }

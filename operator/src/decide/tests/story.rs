@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use proofload_api::admission::admit;
-use proofload_api::{LoadTest, Micros, Outcome};
-use proofload_conductor::{Action, RunnerView};
-use proofload_plan::{Compiled, Segment, compile};
+use proofload_api::{LoadTest, LoadTestStatus, Micros, Outcome};
+use proofload_conductor::{Action, RunnerView, Steer};
+use proofload_plan::{Compiled, Segment};
 use proofload_results::cell::{Cell, Sample};
 use proofload_results::report::Input;
 use proofload_results::{
-    Circumstances, EndCause, GeneratorRecord, LostRunner, Report, RunnerState, ScenarioProgress, Snapshot,
+    Circumstances, EndCause, GeneratorRecord, LostRunner, Report, RunnerState, ScenarioProgress, Snapshot, StopNote,
 };
 
 use crate::apply::Applied;
-use crate::decide::{Conclusion, Step, decide, run_of};
+use crate::decide::{Conclusion, Step, compiled, decide};
 use crate::memory::RunMemory;
 use crate::observe::{JobSight, World};
 use crate::report::draft;
@@ -28,6 +28,8 @@ pub(super) struct Story {
     pub(super) runners: Vec<RunnerView>,
     /// Why the API server does not admit objects, if it does not.
     pub(super) refuses: Option<&'static str>,
+    /// What a criterion's window said that ends the run.
+    pub(super) aborted: Option<StopNote>,
     compiled: Arc<Result<Compiled, Vec<proofload_api::Problem>>>,
     started: u64,
     told: String,
@@ -44,10 +46,19 @@ impl Story {
         let mut test = admit(&value).unwrap_or_else(|problems| panic!("{problems:?}"));
         test.metadata.uid = Some("1f0c9e52-6b1d-4c7e-9a3f-5d2c8e7b4a10".to_owned());
         test.metadata.generation = Some(1);
-        let compiled = Arc::new(compile(&test.spec, &run_of(&test)));
+        let compiled = Arc::new(compiled(&test));
         let count = compiled.as_ref().as_ref().map_or(0, |compiled| compiled.sizing.runners);
         let runners = vec![RunnerView::Pending { reason: None }; count as usize];
-        Self { test, job: JobSight::Absent, runners, refuses: None, compiled, started: 0, told: String::new() }
+        Self {
+            test,
+            job: JobSight::Absent,
+            runners,
+            refuses: None,
+            aborted: None,
+            compiled,
+            started: 0,
+            told: String::new(),
+        }
     }
 
     /// Every runner answers and waits.
@@ -69,6 +80,12 @@ impl Story {
         for index in 0..self.runners.len() {
             self.runners[index] = self.runner(index, seconds, requests, state);
         }
+    }
+
+    /// Changes what a runner that answers says.
+    pub(super) fn edit(&mut self, index: usize, edit: impl FnOnce(&mut Snapshot)) {
+        let RunnerView::Present { snapshot, .. } = &mut self.runners[index] else { panic!("it does not answer") };
+        edit(snapshot);
     }
 
     /// A runner that answers.
@@ -101,28 +118,35 @@ impl Story {
             timeline: Vec::new(),
             errors: Vec::new(),
             generator: GeneratorRecord { elapsed, threads: 1, cpu_available: elapsed, ..GeneratorRecord::default() },
+            variables: Vec::new(),
+            stop: None,
         };
         RunnerView::Present { snapshot: Box::new(snapshot), began_at: None }
+    }
+
+    /// What there is so many seconds into the story.
+    pub(super) fn world(&self, second: u64) -> World {
+        World {
+            test: Arc::new(self.test.clone()),
+            now: zero() + k8s_openapi::jiff::SignedDuration::from_secs(second.cast_signed()),
+            compiled: Arc::clone(&self.compiled),
+            job: self.job,
+            runners: self.runners.clone(),
+            figures: self.remembered().snapshots,
+            aborted: self.aborted.clone(),
+        }
     }
 
     /// One pass, so many seconds into the story: decides, does it, and tells it in a line, with what led to it.
     ///
     /// An operator that was restarted just before, and so knows nothing but the world, must decide the same.
     pub(super) fn pass(&mut self, second: u64, what: &str) -> &mut Self {
-        let now = zero() + k8s_openapi::jiff::SignedDuration::from_secs(second.cast_signed());
         if let JobSight::Present { age, .. } = &mut self.job {
             *age = Micros::from_secs(second - self.started);
         }
-        let world = |compiled| World {
-            test: Arc::new(self.test.clone()),
-            now,
-            compiled,
-            job: self.job,
-            runners: self.runners.clone(),
-        };
-        let seen = world(Arc::clone(&self.compiled));
+        let seen = self.world(second);
         let (step, next) = decide(&seen);
-        let restarted = world(Arc::new(compile(&self.test.spec, &run_of(&self.test))));
+        let restarted = World { compiled: Arc::new(compiled(&self.test)), ..self.world(second) };
         assert_eq!(decide(&restarted), (step.clone(), next), "an operator that was restarted decides the same");
         let applied = self.apply(&seen, &step);
         let next = next.map_or("when something happens".to_owned(), |next| format!("in {next}"));
@@ -146,9 +170,9 @@ impl Story {
 
     fn remembered(&self) -> RunMemory {
         let mut memory = RunMemory::new(self.compiled.as_ref().clone());
-        for view in &self.runners {
-            if let (RunnerView::Present { snapshot, .. }, Some(set)) = (view, &mut memory.snapshots) {
-                set.insert(Snapshot::clone(snapshot)).unwrap();
+        for (index, view) in (0..).zip(&self.runners) {
+            if let RunnerView::Present { snapshot, .. } = view {
+                memory.note(index, Snapshot::clone(snapshot), true).unwrap();
             }
         }
         memory
@@ -158,9 +182,12 @@ impl Story {
         let compiled = self.compiled.as_ref().as_ref().unwrap();
         let totals = self.remembered().snapshots.unwrap().totals(&compiled.plan);
         let circumstances = match conclusion.clone() {
-            Conclusion::Ended(ending) => {
-                Circumstances { lost: ending.lost, stopped: ending.stopped, ..Circumstances::default() }
-            }
+            Conclusion::Ended(ending) => Circumstances {
+                lost: ending.lost,
+                aborted: ending.stopped.as_ref().and_then(|note| note.aborted),
+                stopped: ending.stopped.map(|note| note.reason),
+                ..Circumstances::default()
+            },
             Conclusion::Cancelled(why) => Circumstances { stopped: Some(why), ..Circumstances::default() },
             Conclusion::Impossible(why) => Circumstances { error: Some(why), ..Circumstances::default() },
         };
@@ -191,7 +218,7 @@ impl Story {
             let note = if *note == new.message { String::new() } else { format!(": {note}") };
             writeln!(self.told, "    {kind:?} event: {reason}{note}").unwrap();
         }
-        self.test.status = Some(draft.status);
+        self.test.status = Some(LoadTestStatus { observed_generation: self.test.metadata.generation, ..draft.status });
     }
 
     pub(super) fn told(&self) -> &str {
@@ -212,7 +239,7 @@ fn words(step: &Step) -> String {
         Step::Conclude(Conclusion::Cancelled(why)) => format!("conclude as cancelled: {why}"),
         Step::Conclude(Conclusion::Impossible(why)) => format!("conclude as impossible: {why}"),
         Step::Conclude(Conclusion::Ended(ending)) => {
-            let stopped = ending.stopped.as_ref().map(|why| format!(", stopped: {why}"));
+            let stopped = ending.stopped.as_ref().map(|why| format!(", stopped: {}", why.reason));
             format!("conclude{}{}", losses(&ending.lost), stopped.unwrap_or_default())
         }
         Step::Conduct(decision) => {
@@ -223,7 +250,14 @@ fn words(step: &Step) -> String {
                     let all = begins.iter().map(|begin| format!("begin {:?} on {:?}", begin.scenarios, begin.runners));
                     all.collect::<Vec<_>>().join(", ")
                 }
-                Action::Stop { runners, reason } => format!("stop {runners:?}: {reason}"),
+                Action::Stop { runners, note } => format!("stop {runners:?}: {}", note.reason),
+                Action::Steer(steers) => {
+                    let one = |steer: &Steer| {
+                        let last = steer.levels.last().map(|record| record.level.to_string()).unwrap_or_default();
+                        format!("steer {} to {last} on {:?}", steer.scenario, steer.runners)
+                    };
+                    steers.iter().map(one).collect::<Vec<_>>().join(", ")
+                }
                 Action::GiveUp { .. } | Action::Finish(_) => panic!("these are concluded: {decision:?}"),
             };
             format!("{action}{}", losses(&decision.lost))

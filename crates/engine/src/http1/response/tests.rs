@@ -3,19 +3,32 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::buffers::Buffers;
+use crate::http1::{MAX_BODY, Wants, values};
 
 /// What a response came to: how many bytes are its own, its status, whether it is complete and keeps alive.
-type Meaning = Result<(usize, Option<u16>, bool, bool), Violation>;
+type Meaning = Result<Whole, Violation>;
+type Whole = (usize, Option<u16>, bool, bool);
+
+/// Everything is wanted.
+const ALL: Wants = Wants { head: true, cookies: true, location: true, body: true };
 
 /// Follows the pieces in turn, then the end of the connection.
 fn follow<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool) -> Meaning {
-    let mut response = Response::new(to_head);
+    keep(pieces, to_head).map(|(meaning, ..)| meaning)
+}
+
+/// The same, and what was kept: the head, the body.
+fn keep<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, to_head: bool) -> Result<(Whole, Vec<u8>, Vec<u8>), Violation> {
+    let (mut response, buffers) = (Response::new(to_head), Buffers::default());
+    let mut kept = Kept::new(ALL, &buffers);
     let mut used = 0;
     for piece in pieces {
-        used += response.follow(piece)?;
+        used += response.follow(piece, &mut kept)?;
     }
     let complete = response.end()?;
-    Ok((used, response.status(), complete, response.keeps_alive()))
+    let (head, body) = (kept.whole_head().to_vec(), kept.whole_body().unwrap().to_vec());
+    Ok(((used, response.status(), complete, response.keeps_alive()), head, body))
 }
 
 fn whole(bytes: &str) -> Meaning {
@@ -111,16 +124,16 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         to_head: bool,
     ) {
-        let meaning = follow([&bytes[..]], to_head);
+        let meaning = keep([&bytes[..]], to_head);
         for at in 0..=bytes.len() {
             let (begin, end) = bytes.split_at(at);
-            prop_assert_eq!(follow([begin, end], to_head), meaning, "cut at {}", at);
+            prop_assert_eq!(keep([begin, end], to_head), meaning.clone(), "cut at {}", at);
         }
-        prop_assert_eq!(follow(bytes.chunks(1), to_head), meaning, "byte by byte");
+        prop_assert_eq!(keep(bytes.chunks(1), to_head), meaning.clone(), "byte by byte");
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
-        prop_assert_eq!(follow(cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]), to_head), meaning);
+        prop_assert_eq!(keep(cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]), to_head), meaning);
     }
 
     #[test]
@@ -130,4 +143,35 @@ proptest! {
         chunked.extend(bytes);
         let _ = follow([&chunked[..]], to_head);
     }
+}
+
+#[test]
+fn what_is_wanted_is_kept_and_chunks_are_put_together() {
+    let interim = "HTTP/1.1 103 Hints\r\nSet-Cookie: no=1\r\n\r\n";
+    let head = "HTTP/1.1 200 OK\r\nset-cookie: a=1\r\nSet-Cookie:  b=2 \r\nTransfer-Encoding: chunked\r\n\r\n";
+    let text = format!("{interim}{head}3\r\nabc\r\n00A ;x=\"y\"\r\n0123456789\r\n0\r\nSum: 1\r\n\r\nHTTP/1.1");
+    let (_, kept, body) = keep([text.as_bytes()], false).unwrap();
+    assert_eq!((kept.as_slice(), body.as_slice()), (head.as_bytes(), &b"abc0123456789"[..]));
+    assert_eq!(values(&kept, "SET-COOKIE"), [&b"a=1"[..], b"b=2"]);
+    assert_eq!(values(&kept, "location"), Vec::<&[u8]>::new());
+}
+
+#[test]
+fn nothing_is_kept_that_is_not_wanted() {
+    let buffers = Buffers::default();
+    let of = |wants: Wants, status: u16, body: usize| {
+        let mut kept = Kept::new(wants, &buffers);
+        let head = format!("HTTP/1.1 {status} X\r\nSet-Cookie: a=1\r\n\r\n");
+        let mut response = Response::new(false);
+        response.follow(head.as_bytes(), &mut kept).unwrap();
+        response.follow(&vec![b'x'; body], &mut kept).unwrap();
+        (!kept.whole_head().is_empty(), kept.whole_body().map(<[u8]>::len), kept.length())
+    };
+    let nothing = Wants::default();
+    assert_eq!(of(nothing, 302, 9), (false, Some(0), 9));
+    assert_eq!(of(Wants { cookies: true, ..nothing }, 200, 9), (true, Some(0), 9));
+    assert_eq!(of(Wants { location: true, ..nothing }, 200, 9), (false, Some(0), 9));
+    assert_eq!(of(Wants { location: true, ..nothing }, 302, 9), (true, Some(0), 9));
+    assert_eq!(of(Wants { body: true, ..nothing }, 200, MAX_BODY), (false, Some(MAX_BODY), MAX_BODY as u64));
+    assert_eq!(of(Wants { body: true, ..nothing }, 200, MAX_BODY + 1), (false, None, MAX_BODY as u64 + 1));
 }

@@ -1,0 +1,184 @@
+//! What users do: flows, steps, requests, what is expected and kept of the answers.
+
+use proofload_api::criterion::Operator;
+use proofload_api::step::{Method, Redirects, StatusPattern};
+use proofload_api::units::Micros;
+use serde::{Deserialize, Serialize};
+
+use crate::template::Template;
+
+/// The most answers that a request follows elsewhere.
+pub const MAX_REDIRECTS: u32 = 10;
+
+/// How a user goes through the steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// What an iteration does, in order; or, with weights, what it does one of.
+    pub nodes: Vec<Node>,
+    /// How often each node is drawn beside the others; none for a sequence.
+    pub weights: Option<Vec<u32>>,
+}
+
+/// A step, or a group of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Node {
+    /// A step, by its index in the scenario.
+    Step(usize),
+    /// Steps that follow each other.
+    Group(Group),
+}
+
+/// Steps that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// What it does, in order.
+    pub nodes: Vec<Node>,
+    /// How many times, at most.
+    pub repeat: u32,
+    /// Looked at before each time: it must hold.
+    pub condition: Option<Condition>,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The left side.
+    pub left: Template,
+    /// How they are compared: as numbers where both are some, else as texts.
+    pub operator: Operator,
+    /// The right side.
+    pub right: Template,
+}
+
+/// One named action of a flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub name: String,
+    /// The group that it is in.
+    pub group: Option<String>,
+    /// What to send.
+    pub request: Request,
+    /// Statuses that count as a good answer.
+    pub expect: Vec<StatusPattern>,
+    /// What else must hold.
+    pub checks: Vec<Check>,
+    /// What to keep of the answer. Each is a check too, after those of `checks`.
+    pub extract: Vec<Extract>,
+}
+
+/// A request, fully resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query, the target's base path included.
+    pub path: Template,
+    /// Every header but `Content-Length`, `Host` first.
+    pub headers: Vec<(String, Template)>,
+    /// The body.
+    pub body: Body,
+    /// What to do about an answer that points elsewhere.
+    pub redirects: Redirects,
+}
+
+/// A request's body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Body {
+    /// None, without a `Content-Length`.
+    None,
+    /// A text; an empty one sends `Content-Length: 0`.
+    Text(Template),
+    /// A file, by index in [`Plan::files`].
+    File(usize),
+    /// Pieces, one after the other: texts and files.
+    Pieces(Vec<Piece>),
+}
+
+/// A piece of a body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Piece {
+    /// A text.
+    Text(Template),
+    /// A file, by index in [`Plan::files`].
+    File(usize),
+}
+
+/// Something that must hold of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Under which name it is counted.
+    pub name: String,
+    /// What must hold.
+    pub kind: CheckKind,
+}
+
+/// What must hold of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CheckKind {
+    /// It came within this time.
+    Latency(Micros),
+    /// It has this header, with this value; any, where there is none.
+    Header(String, Option<String>),
+    /// Its body holds this text.
+    Contains(String),
+    /// Its body matches this regular expression, which compiles.
+    Matches(String),
+    /// Its body has, at this JSON path, which compiles, this value.
+    JsonEquals(String, serde_json::Value),
+    /// Its body has something at this JSON path, which compiles.
+    JsonExists(String),
+    /// Its body has so many bytes.
+    Size {
+        /// At least.
+        min: u64,
+        /// At most.
+        max: u64,
+    },
+}
+
+/// Something to keep of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extract {
+    /// Where it is kept: an index of [`Plan::variables`].
+    pub variable: usize,
+    /// Where it is found.
+    pub from: ExtractFrom,
+}
+
+/// Where in an answer a value is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ExtractFrom {
+    /// At this JSON path of the body, which compiles.
+    Json(String),
+    /// In this header.
+    Header(String),
+    /// In this cookie, as the answer sets it.
+    Cookie(String),
+    /// In this group of what this regular expression, which compiles, matches of the body.
+    Regex(String, u32),
+}
+
+impl Step {
+    /// Names of the checks, in the order in which they are counted: those of `checks`, then those of `extract`.
+    /// `variables` are the plan's.
+    pub fn check_names<'a>(&'a self, variables: &'a [String]) -> impl Iterator<Item = String> + 'a {
+        let extracts = self.extract.iter().map(|extract| format!("extract {}", variables[extract.variable]));
+        self.checks.iter().map(|check| check.name.clone()).chain(extracts)
+    }
+
+    /// The most requests that it sends, one after the other, each time.
+    pub fn most_requests(&self) -> u32 {
+        match self.request.redirects {
+            Redirects::Never => 1,
+            Redirects::SameOrigin => 1 + MAX_REDIRECTS,
+        }
+    }
+}

@@ -51,17 +51,17 @@ async fn admit_says_every_problem_at_once_and_creates_nothing() -> Result<()> {
     test["spec"]["scenarios"][0]["steps"][1]["request"]["path"] = json!("/{{id}}");
     test["spec"]["scenarios"][0]["users"]["stages"] = json!([{"to": 5, "over": "0s"}]);
     test["spec"]["target"]["baseUrl"] = json!("http://:99999999");
-    test["spec"]["criteria"] = json!([{"expr": "p95(latncy) < 1s"}, {"expr": "rate(errors) < 1%", "of": "mian"}]);
+    test["spec"]["criteria"] = json!([{"expr": "p95(latency) < 1"}, {"expr": "rate(errors) < 1%", "of": "mian"}]);
     let run = Run::create(&site, &test).await?;
     let status = run.ends_as(Verdict::Error, 30).await?;
     for expected in [
         "spec.target.baseUrl",
         "spec.scenarios[0].users.stages[0].over: expected a time longer than 0s",
         "spec.scenarios[0].steps[1].name: expected a name that no other step has",
-        "spec.scenarios[0].steps[1].request.path: expected no {{",
-        "spec.criteria[0].expr: expected a metric",
-        "did you mean latency?",
-        "spec.criteria[1].of: expected a scenario or scenario/step of this test, got \"mian\" (did you mean main?)",
+        "spec.scenarios[0].steps[1].request.path: expected something that templates know here, got {{id}}",
+        "spec.criteria[0].expr: expected a time such as 500ms",
+        "spec.criteria[1].of: expected a scenario, scenario/step or scenario/group of this test",
+        "got \"mian\" (did you mean main?)",
     ] {
         assert!(status.message.contains(expected), "{expected} is not in: {}", status.message);
     }

@@ -3,12 +3,13 @@
 //! A verdict is written once: the write carries the resource version that the decision was made on, so of two writers
 //! one is refused. Progress is written at most once in ten seconds; a transition at once, and with an Event.
 
+mod conditions;
 #[cfg(test)]
 mod tests;
 
 use std::time::Instant;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
@@ -30,8 +31,7 @@ use crate::decide::{Step, scale};
 use crate::memory::RunMemory;
 use crate::observe::World;
 
-/// The longest message, in bytes: events take 1,024, and status, which repeats it in every condition, at most 64 KiB.
-const MAX_MESSAGE: usize = 1_000;
+use self::conditions::{MAX_PROBLEMS, conclude, progressing, set, shorten, shorten_to};
 
 /// Reasons of conditions and events. Constants, since people write alerts on them.
 pub(crate) mod reason {
@@ -145,11 +145,12 @@ async fn emit(context: &Context, test: &LoadTest, type_: EventType, reason: &str
 fn reject(world: &World, problems: &[Problem]) -> Draft {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let count = if lines.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", lines.len()) };
-    let message = shorten(&format!("The spec has {count}, nothing was created: {}", lines.join("; ")));
+    let whole = format!("The spec has {count}, nothing was created: {}", lines.join("; "));
+    let message = shorten(&whole);
     let mut status = LoadTestStatus {
         phase: Some(Phase::Finished),
         verdict: Some(Verdict::Error),
-        message: message.clone(),
+        message: shorten_to(&whole, MAX_PROBLEMS),
         completion_time: Some(Time(world.now)),
         ..world.status()
     };
@@ -398,52 +399,5 @@ fn verdict_reason(verdict: Verdict) -> &'static str {
         Verdict::Inconclusive => "Inconclusive",
         Verdict::Unjudged => "Unjudged",
         Verdict::Error => "Error",
-    }
-}
-
-fn shorten(text: &str) -> String {
-    if text.len() <= MAX_MESSAGE {
-        return text.to_owned();
-    }
-    format!("{}...", &text[..text.floor_char_boundary(MAX_MESSAGE - 3)])
-}
-
-fn progressing(status: &mut LoadTestStatus, world: &World, reason: &str, message: &str) {
-    set(status, world, "Reconciling", "True", reason, message);
-    set(status, world, "Finished", "False", reason, message);
-    set(status, world, "Succeeded", "Unknown", reason, message);
-}
-
-/// The last conditions of a run: `Stalled` says that a person must change something for it ever to work.
-fn conclude(status: &mut LoadTestStatus, world: &World, verdict: Verdict, reason: &str, message: &str) {
-    let succeeded = match verdict {
-        Verdict::Passed => "True",
-        Verdict::Failed | Verdict::Error => "False",
-        Verdict::Inconclusive | Verdict::Unjudged => "Unknown",
-    };
-    set(status, world, "Finished", "True", reason, message);
-    set(status, world, "Succeeded", succeeded, reason, message);
-    set(status, world, "Reconciling", "False", reason, message);
-    let stalled = if verdict == Verdict::Error { "True" } else { "False" };
-    set(status, world, "Stalled", stalled, reason, message);
-}
-
-fn set(status: &mut LoadTestStatus, world: &World, kind: &str, value: &str, reason: &str, message: &str) {
-    let mut condition = Condition {
-        type_: kind.to_owned(),
-        status: value.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        observed_generation: world.test.metadata.generation,
-        last_transition_time: Time(world.now),
-    };
-    match status.conditions.iter_mut().find(|old| old.type_ == kind) {
-        Some(old) => {
-            if old.status == condition.status {
-                condition.last_transition_time = old.last_transition_time.clone();
-            }
-            *old = condition;
-        }
-        None => status.conditions.push(condition),
     }
 }

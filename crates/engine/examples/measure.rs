@@ -8,14 +8,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proofload_api::step::{Method, Redirects, StatusPattern};
-use proofload_api::units::{Micros, Rate};
+use proofload_api::Problem;
 use proofload_engine::{Engine, Options};
-use proofload_plan::{
-    Body, Connections, Flow, Keep, Load, Node, PLAN_VERSION, Plan, RateCurve, RateSpan, Request, Role, Scenario,
-    Segment, Span, Step, Target, Template, ThinkTime, UserCurve,
-};
+use proofload_plan::{Plan, Segment, compile};
 use proofload_results::{Cell, Times};
+use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
@@ -23,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let number = |at: usize, default: u64| args.get(at).map_or(Ok(default), |text| text.parse::<u64>());
     let (connections, seconds, threads) = (number(2, 64)?, number(3, 10)?, number(4, 1)?);
     let load = load(u32::try_from(connections)?, seconds, number(6, 0)?);
-    let plan = Arc::new(plan(url, load, number(5, 0)?)?);
+    let plan = Arc::new(plan(url, &load, number(5, 0)?)?);
     let engine = Engine::launch(
         Arc::clone(&plan),
         Segment::WHOLE,
@@ -67,70 +64,26 @@ fn show(name: &str, times: &Times) {
 }
 
 /// Users that loop; or with a rate, arrivals.
-fn load(users: u32, seconds: u64, rate: u64) -> Load {
-    let (name, duration) = ("hold".to_owned(), Micros::from_secs(seconds));
-    if rate == 0 {
-        return Load::Users(UserCurve::new(vec![Span { name, from: users, to: users, duration }]));
-    }
-    let rate = Rate::per_second(rate);
-    let curve = RateCurve::new(vec![RateSpan { name, from: rate, to: rate, duration }]);
-    Load::Arrivals { curve, max_users: users }
-}
-
-fn plan(url: &str, load: Load, think: u64) -> Result<Plan, Box<dyn Error>> {
+fn plan(url: &str, load: &Value, think: u64) -> Result<Plan, Box<dyn Error>> {
     let rest = url.strip_prefix("http://").ok_or("expected a URL that begins with http://")?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-    let request = Request {
-        method: Method::Get,
-        path: Template::text(format!("/{path}")),
-        headers: vec![("Host".to_owned(), Template::text(authority))],
-        body: Body::None,
-        redirects: Redirects::Never,
-    };
-    let step = Step {
-        name: "get".to_owned(),
-        group: None,
-        request,
-        expect: vec![StatusPattern::Class(2)],
-        checks: Vec::new(),
-        extract: Vec::new(),
-    };
-    Ok(Plan {
-        version: PLAN_VERSION,
-        run: "measure".to_owned(),
-        seed: 1,
-        target: Target {
-            host: host.to_owned(),
-            port: port.parse()?,
-            authority: authority.to_owned(),
-            timeout: Micros::from_secs(30),
-            connections: Connections::PerUser(1),
-            keep: Keep { max_requests: None, max_age: None },
-            cookies: true,
-        },
-        data: Vec::new(),
-        files: Vec::new(),
-        env: Vec::new(),
-        variables: Vec::new(),
-        scenarios: vec![Scenario {
-            name: "measure".to_owned(),
-            role: Role::Main,
-            after: None,
-            at: Micros::ZERO,
-            load,
-            // Users that begin together would pause together.
-            think_time: (think > 0)
-                .then(|| ThinkTime::Uniform { min: Micros::ZERO, max: Micros::from_millis(2 * think) }),
-            pacing: None,
-            graceful_stop: Micros::ZERO,
-            flow: Flow { nodes: vec![Node::Step(0)], weights: None },
-            steps: vec![step],
-            on_start: 0,
-            on_stop: 0,
-            data: Vec::new(),
-        }],
-        heartbeat_timeout: Micros::from_secs(120),
-        timeline_width: Micros::from_secs(1),
-    })
+    let mut scenario = load.clone();
+    scenario["name"] = "measure".into();
+    scenario["steps"] =
+        json!([{"name": "get", "request": {"path": format!("/{path}")}, "expect": {"status": ["2xx"]}}]);
+    if think > 0 {
+        // Users that begin together would pause together.
+        scenario["thinkTime"] = json!({"min": "0s", "max": format!("{}ms", 2 * think)});
+    }
+    let spec = json!({"target": {"baseUrl": format!("http://{authority}")}, "scenarios": [scenario]});
+    let problems = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Ok(compile(&serde_json::from_value(spec)?, "measure").map_err(problems)?.plan)
+}
+
+fn load(users: u32, seconds: u64, rate: u64) -> Value {
+    let hold = format!("{seconds}s");
+    match rate {
+        0 => json!({"users": {"stages": [{"to": users, "hold": hold}]}}),
+        rate => json!({"arrivals": {"stages": [{"to": format!("{rate}/s"), "hold": hold}], "maxUsers": users}}),
+    }
 }

@@ -11,6 +11,7 @@ use proofload_results::report::{Input, LoadLevel, SearchReport, SearchStepReport
 use proofload_results::{Circumstances, Figures, SnapshotSet};
 use serde_json::{Value, json};
 
+use super::conditions::MAX_MESSAGE;
 use super::*;
 use crate::decide::Conclusion;
 use crate::observe::JobSight;
@@ -25,6 +26,15 @@ fn a_message_is_cut_by_its_bytes_and_never_within_a_character() {
         let cut = shorten(&format!("{}{}", "x".repeat(offset), letter.repeat(2_000)));
         assert!(cut.len() <= MAX_MESSAGE && cut.len() > MAX_MESSAGE - 8 && cut.ends_with("..."), "{}", cut.len());
     }
+}
+
+/// Events and conditions have the first problems, `status.message` all of them.
+#[test]
+fn a_rejected_spec_has_all_of_its_problems_in_its_message() {
+    let problems: Vec<_> = (0..40).map(|i| Problem::new(format!("spec.criteria[{i}]"), "x", "y".repeat(100))).collect();
+    let draft = reject(&largest(), &problems);
+    assert!(draft.status.message.contains("spec.criteria[39]"), "{}", draft.status.message);
+    assert!(draft.status.conditions.iter().all(|condition| condition.message.len() <= MAX_MESSAGE));
 }
 
 /// As many scenarios and criteria as there may be, each with names as long as they may be.

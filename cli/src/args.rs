@@ -75,7 +75,8 @@ Exit codes:
 pub(crate) struct RunArgs {
     /// A file with exactly one LoadTest, or - for standard input.
     pub(crate) file: PathBuf,
-    /// Put the load on a server that is brought along and runs in a process of its own.
+    /// Put the load on a server that is brought along and runs in a process of its own. Where spec.target.baseUrl is
+    /// https, by TLS; the files that spec.target.tls names are then that server's own.
     #[arg(long, conflicts_with = "target")]
     pub(crate) demo_target: bool,
     /// Put the load here instead of on spec.target.baseUrl.

@@ -67,8 +67,27 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Invalid(pub(crate) String);
 
+/// What takes the place of `spec.target.baseUrl`, as that is plain or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Instead<'a> {
+    pub(crate) http: &'a str,
+    pub(crate) https: &'a str,
+}
+
+impl<'a> Instead<'a> {
+    /// The same in both cases.
+    pub(crate) const fn of(url: &'a str) -> Self {
+        Self { http: url, https: url }
+    }
+
+    fn of_base_url(self, base_url: Option<&Value>) -> &'a str {
+        let is_https = base_url.and_then(Value::as_str).is_some_and(|url| url.starts_with("https://"));
+        if is_https { self.https } else { self.http }
+    }
+}
+
 /// Reads a load test. `target` replaces `spec.target.baseUrl`. An error is what keeps the file from being read at all.
-pub(crate) fn load(path: &Path, target: Option<&str>) -> anyhow::Result<Result<Loaded, Invalid>> {
+pub(crate) fn load(path: &Path, target: Option<Instead<'_>>) -> anyhow::Result<Result<Loaded, Invalid>> {
     let shown = shown(path);
     let text = match read(path, &shown)? {
         Ok(text) => text,
@@ -83,8 +102,10 @@ pub(crate) fn load(path: &Path, target: Option<&str>) -> anyhow::Result<Result<L
         Err(why) => return Ok(Err(Invalid(format!("{shown}: {why}\n")))),
     };
     let mut value = documents[index].clone();
-    if let (Some(url), Some(known)) = (target, value.pointer_mut("/spec/target")) {
-        known["baseUrl"] = url.into();
+    let known = value.pointer_mut("/spec/target").and_then(Value::as_object_mut);
+    if let (Some(instead), Some(known)) = (target, known) {
+        let url = instead.of_base_url(known.get("baseUrl"));
+        known.insert("baseUrl".to_owned(), url.into());
     }
     let lines = Lines::of(&text).into_iter().nth(index).unwrap_or_default();
     Ok(ready(&value, Source { shown, lines }))

@@ -14,14 +14,14 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use proofload_api::Problem;
 use proofload_api::loadtest::RunnerCount;
-use proofload_engine::Materials;
+use proofload_engine::{Materials, raise_file_limit};
 use proofload_plan::level_of;
 use proofload_results::{Input, Report};
 
 use crate::args::RunArgs;
-use crate::demo::DemoTarget;
+use crate::demo::{DemoShelf, DemoTarget};
 use crate::exit::Exit;
-use crate::file::{Loaded, load};
+use crate::file::{Instead, Loaded, load};
 use crate::scale::local::Socket;
 use crate::shelf::Directory;
 use crate::{screen, signals};
@@ -31,8 +31,10 @@ use progress::Progress;
 
 /// Runs a load test and reports. Its exit code is the verdict's.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    // Before the demo target, which needs as many.
+    raise_file_limit();
     let demo = args.demo_target.then(DemoTarget::start).transpose()?;
-    let target = demo.as_ref().map(|demo| demo.url.as_str()).or(args.target.as_deref());
+    let target = demo.as_ref().map(DemoTarget::instead).or(args.target.as_deref().map(Instead::of));
     let loaded = match load(&args.file, target)? {
         Ok(loaded) => loaded,
         Err(invalid) => {
@@ -51,7 +53,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         eprint!("{}", loaded.invalid(problems).0);
         return Ok(Exit::Invalid);
     }
-    let materials = match Materials::load(&loaded.compiled.plan, &Directory::of(&args.file, args.files.as_deref())) {
+    let directory = Directory::of(&args.file, args.files.as_deref());
+    let shelf = DemoShelf::new(&directory, demo.as_ref(), &loaded.compiled.plan);
+    let materials = match Materials::load(&loaded.compiled.plan, &shelf) {
         Ok(materials) => materials,
         Err(problems) => {
             eprint!("{}", loaded.invalid(problems).0);

@@ -45,7 +45,23 @@ impl Directory {
             is_here
         };
         plan.data.retain(|set| is_here(format!("spec.data.{}", set.source.name), &set.source.place));
-        plan.files.retain(|file| is_here(format!("spec.files.{}", file.name), &file.place));
+        let mut kept = 0;
+        let places: Vec<Option<usize>> = plan
+            .files
+            .iter()
+            .map(|file| {
+                let is_here = is_here(format!("spec.files.{}", file.name), &file.place);
+                kept += usize::from(is_here);
+                is_here.then(|| kept - 1)
+            })
+            .collect();
+        let mut place = places.iter();
+        plan.files.retain(|_| place.next().is_some_and(Option::is_some));
+        if let Some(tls) = &mut plan.target.tls {
+            let at = |index: usize| places.get(index).copied().flatten();
+            tls.ca = tls.ca.and_then(at);
+            tls.identity = tls.identity.and_then(|(certificate, key)| at(certificate).zip(at(key)));
+        }
         // A value has nothing in it that could be wrong.
         plan.env.clear();
         (plan, notes)
@@ -87,6 +103,34 @@ mod tests {
 
     fn key(name: &str, key: &str) -> KeyRef {
         KeyRef { name: name.to_owned(), key: key.to_owned() }
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_not_checked_and_what_is_here_is_found_again() {
+        let spec = serde_json::json!({
+            "target": {"baseUrl": "https://shop", "tls": {"ca": "b-ca", "certificate": "c-own", "key": "d-key"}},
+            "files": {
+                "a-photo": {"configMap": {"name": "x", "key": "a.png"}}, "b-ca": {"configMap": {"name": "x", "key": "ca.pem"}},
+                "c-own": {"file": "own.pem"}, "d-key": {"secret": {"name": "x", "key": "own.key"}},
+            },
+            "scenarios": [{"name": "main", "iterations": {"users": 1, "perUser": 1},
+                           "steps": [{"name": "get", "request": {"path": "/"}}]}],
+        });
+        let spec = serde_json::from_value(spec).unwrap();
+        let plan = proofload_plan::compile(&spec, "test").unwrap().plan;
+        let directory = tempfile::tempdir().unwrap();
+        let shelf = Directory::of(&directory.path().join("test.yaml"), None);
+        let without = |shelf: &Directory| {
+            let (plan, notes) = shelf.without_what_is_elsewhere(&plan);
+            let names: Vec<String> = plan.files.iter().map(|file| file.name.clone()).collect();
+            let tls = plan.target.tls.unwrap();
+            (names.join(" "), tls.ca, tls.identity, notes.len())
+        };
+        assert_eq!(without(&shelf), ("c-own".to_owned(), None, None, 3));
+        for name in ["ca.pem", "own.key"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        assert_eq!(without(&shelf), ("b-ca c-own d-key".to_owned(), Some(0), Some((1, 2)), 1));
     }
 
     #[test]

@@ -81,12 +81,52 @@ fn the_demo_target_is_brought_along_and_its_count_is_told() {
 }
 
 #[test]
+fn a_test_of_a_target_with_tls_runs_against_the_demo_target_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("secure.yaml");
+    // Neither the name nor the files are there; the demo target has its own.
+    let test = |protocol: &str| {
+        format!(
+            "apiVersion: proofload.dev/v1alpha1
+kind: LoadTest
+metadata: {{name: secure}}
+spec:
+  target:
+    baseUrl: https://shop.test:8443
+    protocol: {protocol}
+    tls: {{ca: shop-ca, certificate: me, key: my-key}}
+  files:
+    shop-ca: {{configMap: {{name: shop, key: ca.pem}}}}
+    me: {{secret: {{name: me, key: tls.crt}}}}
+    my-key: {{secret: {{name: me, key: tls.key}}}}
+  scenarios:
+  - name: main
+    iterations: {{users: 2, perUser: 10, maxDuration: 10s}}
+    steps: [{{name: get, request: {{path: /fast}}}}]
+  criteria: [{{expr: count(errors) == 0}}]
+"
+        )
+    };
+    for protocol in ["Http1", "Http2"] {
+        std::fs::write(&file, test(protocol)).unwrap();
+        let arguments = ["run", file.to_str().unwrap(), "--demo-target", "--output", "json"];
+        let output = proofload(&arguments).output().unwrap();
+        assert_eq!(code(&output), 0, "{protocol}: {}", text(&output.stderr));
+        assert_eq!(report(&output)["summary"]["requests"], 20, "{protocol}");
+        assert!(text(&output.stderr).contains("The demo target counted 20 requests."), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn the_demo_target_ends_when_whoever_started_it_is_gone() {
     let mut child = proofload(&["demo-target"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut url = String::new();
     output.read_line(&mut url).unwrap();
     assert!(url.starts_with("http://127.0.0.1:"));
+    let mut tls = String::new();
+    output.read_line(&mut tls).unwrap();
+    assert!(tls.contains("https://127.0.0.1:"), "{tls}");
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     let mut counts = String::new();

@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Where steps stand beside `spec.scenarios[].steps[]`, and other types that are described once.
-const SAME_AS: [(&str, &str); 6] = [
+const SAME_AS: [(&str, &str); 7] = [
     ("spec.setup[].", "spec.scenarios[].steps[]."),
     ("spec.teardown[].", "spec.scenarios[].steps[]."),
     ("spec.scenarios[].onStart[].", "spec.scenarios[].steps[]."),
     ("spec.scenarios[].onStop[].", "spec.scenarios[].steps[]."),
     ("spec.scenarios[].steps[].request.auth.", "spec.target.auth."),
+    ("spec.scenarios[].steps[].webSocket.connect.auth.", "spec.target.auth."),
     ("spec.files.NAME.", "spec.data.NAME."),
 ];
 

@@ -9,7 +9,8 @@ use proofload_api::{Micros, Problem};
 use proofload_plan::{Compiled, Load, Role};
 use proofload_results::live::Mark;
 use proofload_results::{
-    ForeignSnapshot, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot, SnapshotSet, StopNote, Windows,
+    EncodedTimes, ForeignSnapshot, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot, SnapshotSet, StopNote,
+    Windows,
 };
 use tokio::sync::OwnedMutexGuard;
 
@@ -141,9 +142,9 @@ impl RunMemory {
     }
 }
 
-/// All but the figures, which may be megabytes.
+/// All but the figures, which may be megabytes; the generator's health stays, but for its distribution of lateness.
 fn without_figures(snapshot: &Snapshot) -> Snapshot {
-    let Snapshot { run, segment, sequence, state, clock, began, scenarios, variables, stop, .. } = snapshot;
+    let Snapshot { run, segment, sequence, state, clock, began, scenarios, generator, variables, stop, .. } = snapshot;
     Snapshot {
         run: run.clone(),
         segment: *segment,
@@ -155,7 +156,7 @@ fn without_figures(snapshot: &Snapshot) -> Snapshot {
         cells: Vec::new(),
         timeline: Vec::new(),
         errors: Vec::new(),
-        generator: GeneratorRecord::default(),
+        generator: GeneratorRecord { lateness: EncodedTimes::default(), ..generator.clone() },
         variables: variables.clone(),
         stop: stop.clone(),
     }
@@ -199,7 +200,7 @@ pub(crate) mod tests {
         RunMemory::new(proofload_plan::compile(&serde_json::from_value(spec).unwrap(), "shop/tale"))
     }
 
-    fn begun(index: u32, began: u64) -> Snapshot {
+    pub(crate) fn begun(index: u32, began: u64) -> Snapshot {
         Snapshot {
             run: "shop/tale".to_owned(),
             segment: Segment::new(index, 2),

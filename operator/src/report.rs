@@ -4,6 +4,7 @@
 //! one is refused. Progress is written at most once in ten seconds; a transition at once, and with an Event.
 
 mod conditions;
+mod generator;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,8 @@ pub(crate) mod reason {
     pub(crate) const FOUND: &str = "SearchDone";
     /// A runner is gone.
     pub(crate) const RUNNER_LOST: &str = "RunnerLost";
+    /// The load generator cannot keep up: what is measured says more about it than about the target.
+    pub(crate) const GENERATOR_SATURATED: &str = "GeneratorSaturated";
     /// The API server does not admit the run's objects; it is asked again.
     pub(crate) const REFUSED: &str = "Refused";
     /// The run could not begin.
@@ -220,7 +223,10 @@ fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Mic
         search: cut(world.figures.as_ref().map(|figures| searches(&compiled.plan, figures)).unwrap_or_default()),
         ..old
     };
-    if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| memory.live_is_due() || is_new || newly_lost) {
+    let is_due = memory.live_is_due() || is_new || newly_lost;
+    let saturated;
+    (status.generator, saturated) = generator::health(world, memory, is_due);
+    if let Some(snapshots) = memory.snapshots.as_ref().filter(|_| is_due) {
         let nothing = Mark::default();
         let before = memory.last_live.as_ref().map_or(&nothing, |(_, mark)| mark);
         let is_lost = |runner: u32| decision.lost.iter().any(|lost| lost.index == runner);
@@ -245,7 +251,9 @@ fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Mic
         let lines = decision.lost.iter().map(|lost| format!("runner {} is lost: {}", lost.index, lost.reason));
         events.push((EventType::Warning, reason::RUNNER_LOST, lines.collect::<Vec<_>>().join("; ")));
     }
-    Draft { status, events, urgent: is_new || newly_lost || has_changed }
+    let urgent = is_new || newly_lost || has_changed || saturated.is_some();
+    events.extend(saturated.map(|said| (EventType::Warning, reason::GENERATOR_SATURATED, said)));
+    Draft { status, events, urgent }
 }
 
 /// Why the load is being stopped, if it is: the runners remember it.

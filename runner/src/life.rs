@@ -1,13 +1,18 @@
 //! The life of a runner: its engine, and when it was last heard of.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use proofload_engine::Engine;
 use proofload_plan::Plan;
+use proofload_results::health::strains;
 use proofload_results::{EndCause, LevelRecord, Snapshot, StopNote};
 use tokio::sync::watch;
 use tracing::{info, warn};
+
+/// How often the generator's health is looked at for the log.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The engine and what steers it.
 pub(crate) struct Life {
@@ -85,6 +90,24 @@ impl Life {
             tokio::select! {
                 () = self.engine.ended() => return,
                 () = tokio::time::sleep_until(deadline.into()) => {}
+            }
+        }
+    }
+
+    /// Logs what the generator has too little of, once for each kind, until the load has ended.
+    pub(crate) async fn watch_health(&self) {
+        let mut known = BTreeSet::new();
+        let mut ticks = tokio::time::interval(LOOK);
+        while !self.engine.has_ended() {
+            tokio::select! {
+                () = self.engine.ended() => {}
+                _ = ticks.tick() => {}
+            }
+            let segment = self.engine.segment();
+            for strain in strains(segment.index, &self.engine.health(), segment.count) {
+                if known.insert(strain.kind) {
+                    warn!(kind = ?strain.kind, "{}", strain.text);
+                }
             }
         }
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 use proofload_api::Problem;
-use proofload_engine::{Engine, Materials, Mounted, Options};
+use proofload_engine::{Engine, Materials, Mounted, Options, raise_file_limit};
 use proofload_plan::{PLAN_VERSION, Plan, Segment};
 use tracing::info;
 
@@ -112,6 +112,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let verifier = Verifier::new(&arguments.public_key, &plan.run)?;
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let materials = Materials::load(&plan, &Mounted(&arguments.materials)).map_err(Failure::Materials)?;
+    raise_file_limit();
     let options = Options { threads: threads.max(1) };
     let engine = Engine::launch(Arc::clone(&plan), segment, options, Arc::new(materials))
         .context("cannot start the load engine")?;

@@ -67,14 +67,14 @@ pub(crate) async fn serve(
 
 /// Returns when the process may end.
 async fn stay(life: Arc<Life>, grace: Duration, told_to_end: impl Future<Output = ()>) {
-    let heartbeat = async {
-        life.watch_heartbeat().await;
+    let watches = async {
+        tokio::join!(life.watch_heartbeat(), life.watch_health());
         std::future::pending::<()>().await;
     };
     tokio::select! {
         () = life.acknowledged() => info!("the final snapshot was acknowledged"),
         () = told_to_end => life.terminate(grace).await,
-        () = heartbeat => {}
+        () = watches => {}
     }
 }
 

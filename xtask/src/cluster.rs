@@ -157,8 +157,36 @@ pub(crate) fn target_manifest(context: &Context, image: &str) -> Result<String> 
 
 fn apply_target(context: &Context, kubectl: &Path, images: &Images) -> Result<()> {
     let sh = &context.sh;
+    apply_certificates(context, kubectl)?;
     let manifest = target_manifest(context, &images.target())?;
     cmd!(sh, "{kubectl} apply --filename -").stdin(manifest).quiet().ignore_stdout().run()?;
+    Ok(())
+}
+
+/// The demo target's certificate, and the authority that examples trust. They stay as they are: the target reads them once.
+fn apply_certificates(context: &Context, kubectl: &Path) -> Result<()> {
+    let sh = &context.sh;
+    let known = cmd!(sh, "{kubectl} --namespace default get secret/demo-target-tls configmap/demo-ca --output name");
+    if known.quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return Ok(());
+    }
+    let directory = sh.create_temp_dir()?;
+    let path = directory.path();
+    let names =
+        ["demo-target", "demo-target.default", "demo-target.default.svc", "demo-target.default.svc.cluster.local"];
+    let names = names.map(|name| format!("--tls-name={name}"));
+    cmd!(sh, "cargo run --quiet --package proofload-target -- --certificates-only --tls-dir {path} {names...}")
+        .quiet()
+        .run()?;
+    let from = |file: &str| format!("--from-file={}", path.join(file).display());
+    let secret = ["secret".to_owned(), "generic".to_owned(), "demo-target-tls".to_owned()];
+    let secret = secret.into_iter().chain(["tls.crt", "tls.key", "ca.pem"].map(from));
+    let authority = ["configmap".to_owned(), "demo-ca".to_owned(), from("ca.pem")];
+    for arguments in [secret.collect::<Vec<_>>(), authority.to_vec()] {
+        let manifest = cmd!(sh, "{kubectl} --namespace default create {arguments...} --dry-run=client --output yaml");
+        let manifest = manifest.quiet().read()?;
+        cmd!(sh, "{kubectl} apply --filename -").stdin(manifest).quiet().ignore_stdout().run()?;
+    }
     Ok(())
 }
 

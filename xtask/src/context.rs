@@ -1,6 +1,8 @@
 //! Where things lie: the repository, and the directory outside of it that keeps state and built tools.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use xshell::Shell;
@@ -15,10 +17,27 @@ pub(crate) struct Context {
     pub(crate) sh: Shell,
 }
 
+/// Where this crate lies, as cargo said when it ran this program.
+const OWN_DIRECTORY: &str = "PROOFLOAD_XTASK";
+
+/// Goes on as a process without what `cargo run` tells its program of its package: build scripts are told the same, so
+/// that a cargo which is run from here takes them for changed (ring's says so), and builds anew all that depends on them.
+pub(crate) fn leave_cargo() -> Result<()> {
+    let Some(own) = std::env::var_os("CARGO_MANIFEST_DIR") else { return Ok(()) };
+    let mut again = Command::new(std::env::current_exe()?);
+    again.args(std::env::args_os().skip(1)).env(OWN_DIRECTORY, own);
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|told| name.to_string_lossy().starts_with(told)) {
+            again.env_remove(name);
+        }
+    }
+    Err(again.exec()).context("going on without cargo's variables")
+}
+
 impl Context {
     pub(crate) fn new() -> Result<Self> {
         // As cargo says now, not when this was built: clones that share a target directory share this binary too.
-        let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let own = std::env::var_os(OWN_DIRECTORY).unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&own).parent().context("xtask lies in the repository")?.to_owned();
         let home = home()?;
         let sh = Shell::new()?;

@@ -7,9 +7,11 @@ mod chart;
 mod cluster;
 mod context;
 mod debian;
+mod fuzz;
 mod generated;
 mod go;
 mod images;
+mod instructions;
 mod schemas;
 mod suite;
 mod tidy;
@@ -56,13 +58,21 @@ enum Task {
     /// A real cluster on this machine, with the operator in it.
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Measure what docs/benchmarks.md says: the engine beside wrk, and runs on the cluster that is up.
-    Bench {
-        /// Only this.
-        subject: Option<bench::Subject>,
-        /// Also print what happened when in runs on the cluster.
+    /// Measure what docs/benchmarks.md says: the engine beside other generators, and runs on the cluster that is up.
+    Bench(bench::Arguments),
+    /// Count instructions of the engine's hot path and of merging, and compare them with benches/instructions.json.
+    Instructions {
+        /// Write what is counted now instead of comparing.
         #[arg(long)]
-        timeline: bool,
+        bless: bool,
+    },
+    /// Try every parser with inputs that are made up.
+    Fuzz {
+        /// Only this: a target of fuzz/.
+        target: Option<String>,
+        /// For how long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Build the tools that other tasks need (helm, kubeconform).
     Tools,
@@ -76,7 +86,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.task) {
+    match context::leave_cargo().and_then(|()| run(arguments.task)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
@@ -94,7 +104,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Docs { check } => generated::docs(&context, check)?,
         Task::Chart => chart::check(&context)?,
         Task::Cluster(command) => cluster::run(&context, command)?,
-        Task::Bench { subject, timeline } => bench::run(&context, subject, timeline)?,
+        Task::Bench(arguments) => bench::run(&context, arguments)?,
+        Task::Instructions { bless } => instructions::run(&context, bless)?,
+        Task::Fuzz { target, seconds } => fuzz::run(&context, target.as_deref(), seconds)?,
         Task::Tools => tools::ensure(&context)?,
         Task::Deny { advisories } => tools::deny(&context, advisories)?,
     }

@@ -11,10 +11,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use xshell::cmd;
 
 use crate::context::Context;
-use crate::{chart, cluster, debian, generated, images, tidy, tools};
+use crate::{chart, cluster, debian, fuzz, generated, images, instructions, tidy, tools};
 
 /// Shell scripts of the repository.
 const SCRIPTS: &[&str] = &[".ci/run", "tests/cluster/cluster", "tests/cluster/smoke"];
+
+/// For how many seconds each parser is fuzzed: enough to try again what was found once, and a little that is new.
+const FUZZING: u32 = 5;
 
 /// What became of a step that did not fail.
 enum Outcome {
@@ -30,6 +33,7 @@ pub(crate) fn run(context: &Context, quick: bool) -> Result<ExitCode> {
     if quick {
         suite.step("chart", offline_chart);
     } else {
+        suite.step("instructions", count_instructions);
         suite.on_a_cluster(preparation);
     }
     Ok(suite.close())
@@ -80,7 +84,10 @@ impl<'a> Suite<'a> {
 
     /// What needs no cluster.
     fn checks(&mut self) {
-        self.step("format", |context| cargo(context, &["fmt", "--all", "--check"]));
+        self.step("format", |context| {
+            cargo(context, &["fmt", "--all", "--check"])?;
+            cargo(context, &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+        });
         self.step("tidy", |context| tidy::check(context).map(|()| Outcome::Passed));
         self.step("clippy", |context| {
             cargo(context, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
@@ -93,6 +100,7 @@ impl<'a> Suite<'a> {
         self.step("unit tests", |context| {
             cargo(context, &["test", "--quiet", "--workspace", "--exclude", "proofload-e2e"])
         });
+        self.step("fuzzing", |context| fuzz::run(context, None, FUZZING).map(|()| Outcome::Passed));
     }
 
     fn on_a_cluster(&mut self, preparation: Option<Preparation>) {
@@ -153,6 +161,15 @@ impl<'a> Suite<'a> {
 fn cargo(context: &Context, arguments: &[&str]) -> Result<Outcome> {
     let sh = &context.sh;
     cmd!(sh, "cargo {arguments...}").quiet().run()?;
+    Ok(Outcome::Passed)
+}
+
+/// Not a quick check: the engine is built as it is released.
+fn count_instructions(context: &Context) -> Result<Outcome> {
+    if !debian::present(context, "valgrind") && !debian::is_root(context)? {
+        return Ok(Outcome::Skipped("valgrind is missing, and only root can install it".to_owned()));
+    }
+    instructions::run(context, false)?;
     Ok(Outcome::Passed)
 }
 

@@ -10,6 +10,7 @@ use crate::go;
 struct GoTool {
     name: &'static str,
     module: &'static str,
+    /// Where in the module; empty if that is all of it.
     command: &'static str,
     version: &'static str,
 }
@@ -25,6 +26,14 @@ const GO_TOOLS: &[GoTool] = &[
     },
 ];
 
+/// Load generators that ours is compared with.
+const PEERS: &[GoTool] = &[
+    GoTool { name: "hey", module: "github.com/rakyll/hey", command: "", version: "v0.1.5" },
+    // Newer ones need a module that Go's proxy does not have.
+    GoTool { name: "fortio", module: "fortio.org/fortio", command: "", version: "v1.63.0" },
+    GoTool { name: "k6", module: "go.k6.io/k6", command: "", version: "v1.8.1" },
+];
+
 const CARGO_DENY: &str = "0.20.2";
 
 /// Builds helm and kubeconform if they are missing or of another version.
@@ -36,6 +45,13 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Builds the generators that ours is compared with, one after the other. What cannot be built, and why.
+pub(crate) fn ensure_peers(context: &Context) -> Result<Vec<anyhow::Error>> {
+    go::ensure(context)?;
+    let build = |tool: &GoTool| tool.ensure(context).with_context(|| format!("building {}", tool.name)).err();
+    Ok(PEERS.iter().filter_map(build).collect())
+}
+
 impl GoTool {
     fn ensure(&self, context: &Context) -> Result<()> {
         if self.is_current(context) {
@@ -44,7 +60,9 @@ impl GoTool {
         let Self { module, command, version, .. } = self;
         eprintln!("building {} {version}, into {}", self.name, context.bin().display());
         let sh = &context.sh;
-        cmd!(sh, "go install -trimpath {module}/{command}@{version}")
+        let package = format!("{module}/{command}");
+        let package = package.trim_end_matches('/');
+        cmd!(sh, "nice go install -trimpath {package}@{version}")
             .env("GOBIN", context.bin())
             .env("CGO_ENABLED", "0")
             .quiet()

@@ -49,12 +49,8 @@ impl LocalFleet {
         }
     }
 
-    /// An engine takes the process for its own: its share of the CPUs is that of all engines together, as the CPU time is
-    /// that it sets against it.
     fn corrected(&self, mut snapshot: Snapshot) -> Snapshot {
-        let generator = &mut snapshot.generator;
-        let most = generator.elapsed.saturating_mul(self.cpus as u64);
-        generator.cpu_available = generator.cpu_available.saturating_mul(self.engines.len() as u64).min(most);
+        snapshot.generator.share_process(self.engines.len() as u64, self.cpus as u64);
         snapshot
     }
 }

@@ -1,5 +1,6 @@
 //! What is shown while a run is under way: a bar on a terminal, a plain line now and then elsewhere.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use proofload_api::Micros;
 use proofload_api::status::LiveStatus;
 use proofload_plan::Plan;
 use proofload_results::live::{self, Mark};
-use proofload_results::{SnapshotSet, phase};
+use proofload_results::{SnapshotSet, StrainKind, phase};
 
 /// Between two lines where there is no terminal.
 const LINE: Duration = Duration::from_secs(10);
@@ -21,6 +22,8 @@ pub(super) struct Progress {
     output: Output,
     shown: Instant,
     earlier: Mark,
+    /// Of what was warned, so that it is once.
+    warned: BTreeSet<(StrainKind, u32)>,
 }
 
 enum Output {
@@ -38,11 +41,26 @@ impl Progress {
         } else {
             Output::Lines { next: Instant::now() + LINE }
         };
-        Self { plan: plan.clone(), output, shown: Instant::now(), earlier: Mark::default() }
+        Self { plan: plan.clone(), output, shown: Instant::now(), earlier: Mark::default(), warned: BTreeSet::new() }
+    }
+
+    /// Says at once what the generator has too little of, but of each kind and runner only once.
+    fn warn(&mut self, snapshots: &SnapshotSet) {
+        for strain in live::warnings(snapshots.runners(), snapshots.iter()) {
+            if !self.warned.insert((strain.kind, strain.runner)) {
+                continue;
+            }
+            match &self.output {
+                Output::Nothing => {}
+                Output::Bar(bar) => bar.suspend(|| eprintln!("warning: {}", strain.text)),
+                Output::Lines { .. } => eprintln!("warning: {}", strain.text),
+            }
+        }
     }
 
     /// Shows the latest figures, where it is time to.
     pub(super) fn show(&mut self, snapshots: &SnapshotSet) {
+        self.warn(snapshots);
         let now = Instant::now();
         if matches!(self.output, Output::Nothing) || now.duration_since(self.shown) < INTERVAL {
             return;

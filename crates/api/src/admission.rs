@@ -52,6 +52,9 @@ fn kind(value: &Value) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// What is said of a target that is thought to be a web socket by its address.
+pub const WEB_SOCKET: &str = "http:// instead of ws://, https:// instead of wss://: a web socket is opened by a step";
+
 /// What the API server admits as a name, but for the dots that a name of ours must not have.
 const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 
@@ -116,6 +119,10 @@ fn unknown_fields(value: &Value, schema: &Value, path: &str, problems: &mut Vec<
                 match (field(schema, name), properties(schema)) {
                     (Some(schema), _) => unknown_fields(value, schema, &join(path, name), problems),
                     (None, Some(known)) if !open => problems.push(unknown_field(name, path, known)),
+                    // A mapping with nothing to say, such as a ping.
+                    (None, None) if !open && schema["type"] == "object" => {
+                        problems.push(Problem::new(join(path, name), "no field here", "an unknown one"));
+                    }
                     (None, _) => {}
                 }
             }
@@ -151,7 +158,11 @@ fn schema_problems(value: &Value, schema: &Value) -> Vec<Problem> {
             ValidationErrorKind::Required { property } => {
                 Problem::new(join(&path, property.as_str().unwrap_or_default()), "this field", "nothing")
             }
-            kind => Problem::new(path, expectation(kind).unwrap_or_else(|| error.to_string()), came),
+            kind => {
+                let is_web_socket = ["\"ws://", "\"wss://"].iter().any(|scheme| came.starts_with(scheme));
+                let problem = Problem::new(path, expectation(kind).unwrap_or_else(|| error.to_string()), came);
+                if is_web_socket { problem.hint(WEB_SOCKET) } else { problem }
+            }
         }
     };
     validator.iter_errors(value).map(problem).collect()
@@ -226,7 +237,7 @@ fn article(kind: &str) -> String {
 fn described(pattern: &str) -> String {
     let known = [
         ("(d|h|ms|m|us|s)", "a time such as 250ms, 90s or 1h30m"),
-        ("^http://", "an address such as http://api.shop.svc:8080"),
+        ("^https?://", "an address such as http://api.shop.svc:8080"),
         ("^/[ -~]*$", "a path that begins with /, percent-encoded where needed"),
         ("/[mh]", "a rate such as 500/s, 90/m or 10/h"),
         ("%$", "a share such as 5% or 0.5%, at most 100%"),

@@ -13,7 +13,9 @@ pub mod problem;
 pub mod scenario;
 pub mod status;
 pub mod step;
+pub mod target;
 pub mod units;
+pub mod websocket;
 
 pub use criterion::Expr;
 pub use loadtest::{LoadTest, LoadTestSpec};

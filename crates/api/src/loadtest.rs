@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::data::{DataSet, EnvVar, File};
 use crate::scenario::Scenario;
 use crate::status::LoadTestStatus;
-use crate::step::{Auth, Redirects, Step};
+use crate::step::Step;
+use crate::target::Target;
 use crate::units::{Micros, Rate};
 
 /// One run of a load test: what load to put on which service, and what must hold. It runs once, as a Job does,
@@ -122,89 +123,6 @@ pub struct Scale {
     /// So many iterations that begin from now on, over all runners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-}
-
-/// The service under test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// Scheme, host, port and a path that is put before the paths of all steps, e.g. `http://api.shop.svc:8080/v1`.
-    /// `http` only, in this version.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = "^http://[!-~]+$"))]
-    pub base_url: String,
-    /// Headers of every request. One that needs what a step of `setup` or `onStart` extracts is left out of the steps
-    /// there that come before.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 8192}))]
-    pub headers: BTreeMap<String, String>,
-    /// Who sends the requests, e.g. `{bearer: "{{token}}"}`; left out where a header would be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
-    /// Whether each user keeps the cookies that the target sets, and sends them back.
-    #[serde(default = "Target::default_cookies")]
-    pub cookies: bool,
-    /// What to do about answers that point elsewhere.
-    #[serde(default)]
-    pub redirects: Redirects,
-    /// How long a request may take, from its intended time to the last byte of the response, before it is counted as
-    /// `timeout`.
-    #[serde(default = "Target::default_timeout")]
-    pub timeout: Micros,
-    /// How users share connections.
-    #[serde(default)]
-    pub connections: Connections,
-}
-
-impl Target {
-    const fn default_timeout() -> Micros {
-        Micros::from_secs(30)
-    }
-
-    const fn default_cookies() -> bool {
-        true
-    }
-}
-
-/// How users share connections, and how long they keep them. At most one of `perUser` and `shared`; default
-/// `{perUser: 1}`. A new connection goes to the next of all addresses that the target's name has at that moment (asked
-/// for again when the name's time to live is over): with `maxAge`, the load follows a Service that scales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "!(has(self.perUser) && has(self.shared))", "message": "expected at most one of perUser and shared"},
-]))]
-pub struct Connections {
-    /// Each user has this many connections of its own, kept alive, and sends its requests over them in turn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 16))]
-    pub per_user: Option<u32>,
-    /// All users of all runners together have this many connections. A request waits for a free one; its latency
-    /// includes the wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100_000))]
-    pub shared: Option<u32>,
-    /// Whether a connection takes more than one request. `false`: each request has a connection of its own.
-    #[serde(default = "Connections::default_keep_alive")]
-    pub keep_alive: bool,
-    /// A connection that has taken so many requests is closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1_000_000_000))]
-    pub max_requests: Option<u32>,
-    /// A connection that has been open for so long is closed before the next request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<Micros>,
-}
-
-impl Connections {
-    const fn default_keep_alive() -> bool {
-        true
-    }
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self { per_user: None, shared: None, keep_alive: true, max_requests: None, max_age: None }
-    }
 }
 
 /// One line that must hold.

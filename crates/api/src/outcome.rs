@@ -25,6 +25,8 @@ pub enum Outcome {
     Closed,
     /// The target's name could not be resolved.
     Dns,
+    /// No secure connection could be made: a certificate that is not trusted, no protocol in common.
+    Tls,
     /// What came is not a response that the protocol allows.
     Protocol,
     /// The generator itself cut the request off, since the run was stopped. Neither a success nor an error.
@@ -33,7 +35,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// How many outcomes there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// Every outcome, in the order of [`Outcome::index`].
     pub const ALL: [Self; Self::COUNT] = [
@@ -45,6 +47,7 @@ impl Outcome {
         Self::Reset,
         Self::Closed,
         Self::Dns,
+        Self::Tls,
         Self::Protocol,
         Self::Interrupted,
     ];
@@ -65,6 +68,7 @@ impl Outcome {
             Self::Reset => "reset",
             Self::Closed => "closed",
             Self::Dns => "dns",
+            Self::Tls => "tls",
             Self::Protocol => "protocol",
             Self::Interrupted => "interrupted",
         }

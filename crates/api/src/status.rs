@@ -284,7 +284,8 @@ pub struct CriterionStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeneratorStatus {
-    /// Whether it kept up. If not, latency and rate say more about it than about the target.
+    /// Whether it kept up. If not, latency and rate say more about it than about the target. While the load is on:
+    /// whether it has kept up so far.
     pub healthy: bool,
     /// CPU used, as a share of what the busiest runner had.
     pub cpu: String,
@@ -294,6 +295,14 @@ pub struct GeneratorStatus {
     pub lateness_p99: String,
     /// How far apart the runners began.
     pub skew: String,
+    /// What runners have too little of just now, and what to do about it; only while the load is on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl GeneratorStatus {
+    /// So many warnings are shown at most.
+    pub const MOST_WARNINGS: usize = 5;
 }
 
 /// Where the whole report is.

@@ -8,10 +8,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::units::{ByteSize, Micros};
+use crate::websocket::WebSocket;
 
-/// One named action of a flow.
+/// One named action of a flow: either a request or a web socket's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.request) != has(self.webSocket)", "message": "expected exactly one of request and webSocket"},
+]))]
 pub struct Step {
     /// Names the step in criteria, figures and reports. Unique in the scenario.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -26,7 +30,11 @@ pub struct Step {
     #[schemars(range(max = 1_000_000))]
     pub weight: Option<u32>,
     /// The HTTP request to send.
-    pub request: Request,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// What to do with the user's web socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_socket: Option<WebSocket>,
     /// What counts as a good answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -195,11 +203,12 @@ impl Method {
 }
 
 /// What counts as a good answer. All of it must hold; what does not is counted by its name: `status` as the outcome
-/// `unexpected-status`, everything else as `failed-check`.
+/// `unexpected-status`, everything else as `failed-check`. Of a web socket, `connect` has a status and headers, a message
+/// that is received is a body, and all but `hold` take a time.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Expect {
-    /// Statuses and classes of them, e.g. `[2xx, 429]`. Default: `[2xx, 3xx]`.
+    /// Statuses and classes of them, e.g. `[2xx, 429]`. Default: `[2xx, 3xx]`, of a web socket `[101]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32))]
     pub status: Option<Vec<StatusPattern>>,

@@ -11,8 +11,9 @@ apiVersion: proofload.dev/v1alpha1
 kind: LoadTest
 metadata: {name: checkout}
 spec:
-  target: {baseUrl: 'http://127.0.0.1:8080', headers: {Accept: application/json}, auth: {bearer: '{{env.TOKEN}}'}, cookies: false,
-           redirects: SameOrigin, connections: {shared: 20, maxRequests: 100, maxAge: 1m}}
+  target: {baseUrl: 'https://127.0.0.1:8443', headers: {Accept: application/json}, auth: {bearer: '{{env.TOKEN}}'}, cookies: false,
+           redirects: SameOrigin, connections: {shared: 20, streams: 10, maxRequests: 100, maxAge: 1m}, protocol: Http2,
+           tls: {ca: ca, certificate: own, key: own-key, serverName: shop, resumption: false, insecureSkipVerify: false}}
   data: {accounts: {secret: {name: accounts, key: users.csv}, pick: Unique}, words: {file: words.jsonl, per: User}}
   files: {photo: {configMap: {name: photos, key: a.png}}}
   env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: token, key: token}}}, {name: STAGE, value: test}]
@@ -38,6 +39,16 @@ spec:
      steps: [{name: one, request: {path: /}}]}
   - {name: most, search: {users: {from: 5, limit: 100}, stage: 10s, settle: 1s, until: rate(errors) < 1%, precision: 2.5%},
      thinkTime: {constant: 1s}, steps: [{name: one, request: {path: /}}]}
+  - name: talk
+    iterations: {users: 1, perUser: 1}
+    steps:
+    - {name: open, webSocket: {connect: {path: /ws, headers: {A: b}, protocols: [chat], auth: {bearer: a}}}, expect: {status: [101]}}
+    - {name: say, webSocket: {send: hello, until: hi}, expect: {body: {contains: hi}}}
+    - {name: hear, webSocket: {receive: Next}}
+    - {name: tell, webSocket: {send: x, receive: Nothing}}
+    - {name: knock, webSocket: {ping: {}}}
+    - {name: stay, webSocket: {hold: 5s}}
+    - {name: leave, webSocket: {close: {code: 1001}}}
   - {name: fastest, search: {rate: {from: 5/s, limit: 100/s, factor: 3}, stage: 10s, until: rate(errors) < 1%}, steps: [{name: one, request: {path: /}}]}
   criteria:
   - {expr: 'p95(latency) < 500ms'}
@@ -65,7 +76,7 @@ fn a_good_test_is_admitted_with_its_defaults() {
     assert_eq!(test.spec.scenarios[1].iterations.as_ref().unwrap().max_duration.to_string(), "10m");
     let search = test.spec.scenarios[3].search.as_ref().unwrap();
     assert_eq!((search.users.as_ref().unwrap().factor, search.precision.to_string()), (2, "2.5%".to_owned()));
-    assert_eq!(test.spec.scenarios[4].search.as_ref().unwrap().precision.to_string(), "5%");
+    assert_eq!(test.spec.scenarios[5].search.as_ref().unwrap().precision.to_string(), "5%");
     let accounts = &test.spec.data["accounts"];
     assert_eq!((accounts.pick, accounts.per), (Pick::Unique, Per::Iteration));
     assert_eq!(test.spec.data["words"].pick, Pick::Sequential);
@@ -143,6 +154,22 @@ fn each_cel_rule_is_applied_offline() {
         ("shared: 20", "shared: 20, perUser: 1", "at most one of perUser and shared"),
         ("{name: a, value: b}", "{name: a}", "exactly one of value and file"),
         ("{bearer: '{{env.TOKEN}}'}", "{}", "exactly one of basic and bearer"),
+        ("{bearer: a}", "{}", "exactly one of basic and bearer"),
+        ("certificate: own, ", "", "spec.target.tls: expected certificate and key together"),
+        ("key: own-key, ", "", "spec.target.tls: expected certificate and key together"),
+        ("{name: knock, webSocket: {ping: {}}}", "{name: knock}", "exactly one of request and webSocket"),
+        ("{ping: {}}}", "{ping: {}}, request: {path: /}}", "exactly one of request and webSocket"),
+        ("{ping: {}}", "{}", "exactly one of connect, send (or receive), ping, hold and close"),
+        ("{ping: {}}", "{ping: {}, hold: 1s}", "exactly one of connect, send (or receive), ping, hold and close"),
+        ("{ping: {}}", "{close: {}, send: a}", "exactly one of connect, send (or receive), ping, hold and close"),
+        (
+            "{connect: {",
+            "{receive: Next, connect: {",
+            "exactly one of connect, send (or receive), ping, hold and close",
+        ),
+        ("{ping: {}}", "{ping: {}, until: a}", "until beside send or receive"),
+        ("send: x, receive: Nothing", "receive: Nothing", "send and no until beside receive: Nothing"),
+        ("send: x, receive: Nothing", "send: x, receive: Nothing, until: a", "send and no until beside receive"),
         ("{cookie: d}", "{cookie: d, header: e}", "exactly one of json, header, cookie and regex"),
         ("{file: words.jsonl, per: User}", "{}", "spec.data.words: expected exactly one of configMap, secret and file"),
         ("{configMap: {name: photos, key: a.png}}", "{}", "spec.files.photo: expected exactly one of configMap"),
@@ -161,6 +188,33 @@ fn each_cel_rule_is_applied_offline() {
 }
 
 #[test]
+fn what_a_web_socket_or_a_secure_target_cannot_be_is_refused() {
+    let cases = [
+        (
+            "receive: Next",
+            "receive: All",
+            "steps[2].webSocket.receive: expected one of \"Next\", \"Nothing\", got \"All\"",
+        ),
+        ("code: 1001", "code: 999", "steps[6].webSocket.close.code: expected at least 1000, got 999"),
+        ("ping: {}", "ping: {after: 1s}", "steps[4].webSocket.ping.after: expected no field here, got an unknown one"),
+        ("path: /ws", "path: ws", "webSocket.connect.path: expected a path that begins with /"),
+        ("until: hi", "until: ''", "steps[1].webSocket.until: expected at least 1 characters"),
+        ("streams: 10", "streams: 0", "spec.target.connections.streams: expected at least 1, got 0"),
+        ("protocol: Http2", "protocol: Http3", "expected one of \"Auto\", \"Http1\", \"Http2\", got \"Http3\""),
+        ("https://127", "ftp://127", "spec.target.baseUrl: expected an address such as http://api.shop.svc:8080, got"),
+        (
+            "https://127",
+            "wss://127",
+            "(http:// instead of ws://, https:// instead of wss://: a web socket is opened by a step)",
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let said = said(from, to);
+        assert!(said.len() == 1 && said[0].contains(expected), "{from} -> {to}: {said:?}");
+    }
+}
+
+#[test]
 fn another_kind_is_refused() {
     let said = said("kind: LoadTest", "kind: LoadTst").join("\n");
     assert_eq!(said, "kind: expected LoadTest, got \"LoadTst\"");
@@ -168,7 +222,7 @@ fn another_kind_is_refused() {
 
 #[test]
 fn a_required_field_that_is_missing_is_named() {
-    let said = said("baseUrl: 'http://127.0.0.1:8080', ", "").join("\n");
+    let said = said("baseUrl: 'https://127.0.0.1:8443', ", "").join("\n");
     assert_eq!(said, "spec.target.baseUrl: expected this field, got nothing");
 }
 

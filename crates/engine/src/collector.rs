@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use proofload_api::units::Micros;
+use proofload_results::histogram::TIMELINE_DIGITS;
 use proofload_results::snapshot::MAX_ERRORS;
 use proofload_results::{Cell, EncodedBucket, EncodedCell, ErrorRecord, LevelRecord, ScenarioProgress, Times};
 use tokio::sync::mpsc;
@@ -33,21 +34,22 @@ pub(crate) struct Collector {
     pub(crate) extracted: Vec<(u32, String)>,
     cells: Vec<Kept<Cell, EncodedCell>>,
     lateness: Times,
-    buckets: Vec<Kept<Total, EncodedBucket>>,
+    buckets: Vec<Slot>,
     errors: BTreeMap<ErrorKey, Seen>,
     threads: Vec<Thread>,
 }
 
-/// A sum and its compact form, which is made again only after a change.
-#[derive(Default)]
+/// A sum, and its compact form, which is made again only after a change. A sum that did not change from one snapshot to
+/// the next is packed away: only its compact form is kept, which is a hundredth of it. So what is held depends on what is
+/// under way and not on how much there was: neither the timeline of a day nor stages that are over take memory.
 struct Kept<T, E> {
     sum: Option<T>,
     encoded: Option<E>,
 }
 
 /// A bucket over all threads.
-struct Total {
-    bucket: Bucket,
+struct Slot {
+    bucket: Kept<Bucket, EncodedBucket>,
     /// The most users of each thread.
     users: Vec<u32>,
 }
@@ -62,10 +64,24 @@ struct Thread {
 }
 
 impl<T, E: Clone + Default> Kept<T, E> {
+    const NOTHING: Self = Self { sum: None, encoded: None };
+
+    /// The sum, to be added to; unpacked if it was packed away.
+    fn open(&mut self, unpack: impl FnOnce(E) -> T) -> &mut Option<T> {
+        if let (Some(encoded), None) = (self.encoded.take(), &self.sum) {
+            self.sum = Some(unpack(encoded));
+        }
+        &mut self.sum
+    }
+
     fn encoded(&mut self, encode: impl FnOnce(&T) -> E) -> E {
-        match (&self.sum, &mut self.encoded) {
-            (None, _) => E::default(),
-            (Some(sum), encoded) => encoded.get_or_insert_with(|| encode(sum)).clone(),
+        match (&self.encoded, &self.sum) {
+            (Some(encoded), _) => {
+                self.sum = None;
+                encoded.clone()
+            }
+            (None, Some(sum)) => self.encoded.insert(encode(sum)).clone(),
+            (None, None) => E::default(),
         }
     }
 }
@@ -78,7 +94,7 @@ impl Collector {
             sequence: 0,
             ticket: 0,
             extracted: Vec::new(),
-            cells: (0..script.layout.len()).map(|_| Kept { sum: None, encoded: None }).collect(),
+            cells: (0..script.layout.len()).map(|_| Kept::NOTHING).collect(),
             lateness: Times::new(),
             buckets: Vec::new(),
             errors: BTreeMap::new(),
@@ -94,9 +110,8 @@ impl Collector {
         }
         self.threads[thread] = Thread { ticket, has_ended, is_complete, progress: delta.progress };
         for (index, cell) in delta.cells {
-            let kept = &mut self.cells[index];
-            kept.encoded = None;
-            match &mut kept.sum {
+            let own = "it was encoded here";
+            match self.cells[index].open(|encoded| encoded.decode().expect(own)) {
                 Some(sum) => sum.add(&cell),
                 none => *none = Some(cell),
             }
@@ -112,16 +127,21 @@ impl Collector {
 
     fn add_bucket(&mut self, index: usize, thread: usize, bucket: &Bucket) {
         if self.buckets.len() <= index {
-            self.buckets.resize_with(index + 1, || Kept { sum: None, encoded: None });
+            let threads = self.threads.len();
+            self.buckets.resize_with(index + 1, || Slot { bucket: Kept::NOTHING, users: vec![0; threads] });
         }
-        let threads = self.threads.len();
-        let kept = &mut self.buckets[index];
-        kept.encoded = None;
-        let total = kept.sum.get_or_insert_with(|| Total { bucket: Bucket::new(0), users: vec![0; threads] });
-        total.bucket.requests += bucket.requests;
-        total.bucket.errors += bucket.errors;
-        total.bucket.latency.add(&bucket.latency);
-        total.users[thread] = total.users[thread].max(bucket.users);
+        let slot = &mut self.buckets[index];
+        slot.users[thread] = slot.users[thread].max(bucket.users);
+        let unpack = |encoded: EncodedBucket| Bucket {
+            requests: encoded.requests,
+            errors: encoded.errors,
+            users: 0,
+            latency: encoded.latency.decode(TIMELINE_DIGITS).expect("it was encoded here"),
+        };
+        let sum = slot.bucket.open(unpack).get_or_insert_with(|| Bucket::new(0));
+        sum.requests += bucket.requests;
+        sum.errors += bucket.errors;
+        sum.latency.add(&bucket.latency);
     }
 
     fn add_error(&mut self, key: ErrorKey, seen: Seen) {
@@ -150,13 +170,16 @@ impl Collector {
     }
 
     pub(crate) fn timeline(&mut self) -> Vec<EncodedBucket> {
-        let encode = |total: &Total| EncodedBucket {
-            requests: total.bucket.requests,
-            errors: total.bucket.errors,
-            users: total.users.iter().sum(),
-            latency: total.bucket.latency.encode(),
+        let encoded = |slot: &mut Slot| {
+            let users = slot.users.iter().sum();
+            slot.bucket.encoded(|bucket| EncodedBucket {
+                requests: bucket.requests,
+                errors: bucket.errors,
+                users,
+                latency: bucket.latency.encode(),
+            })
         };
-        self.buckets.iter_mut().map(|kept| kept.encoded(encode)).collect()
+        self.buckets.iter_mut().map(encoded).collect()
     }
 
     pub(crate) fn lateness(&self) -> &Times {
@@ -202,3 +225,6 @@ impl Collector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

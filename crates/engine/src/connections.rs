@@ -1,26 +1,62 @@
-//! Which connection a user's next request goes over.
+//! Which connection a user's next request goes over: one of its own, or one that all users of the thread share.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::io;
+mod pool;
+
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proofload_plan::Keep;
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::exchange::{Protocol, Scratch, Traffic};
+use crate::failure::Failure;
+use crate::http1::{Kept, Message};
+use crate::http2::Session;
+use crate::stream::Stream;
+
+pub(crate) use pool::{Lent, Pool, Queue};
+
+/// A connection, and the protocol that is spoken over it.
+pub(crate) enum Link {
+    /// HTTP/1.1: one request at a time.
+    Http1(Stream),
+    /// HTTP/2, which others may hold too.
+    Http2(Rc<Session>),
+}
+
+impl Protocol for Link {
+    async fn exchange(
+        &mut self,
+        request: &Message<'_>,
+        scratch: &Scratch,
+        traffic: &mut Traffic,
+        kept: &mut Kept<'_>,
+    ) -> Result<bool, Failure> {
+        match self {
+            Self::Http1(link) => link.exchange(request, scratch, traffic, kept).await,
+            Self::Http2(link) => link.exchange(request, scratch, traffic, kept).await,
+        }
+    }
+
+    fn is_usable(&mut self) -> bool {
+        match self {
+            Self::Http1(link) => link.is_usable(),
+            Self::Http2(link) => Protocol::is_usable(link),
+        }
+    }
+}
 
 /// An open connection, and how long it may be kept.
 pub(crate) struct Open {
-    pub(crate) stream: TcpStream,
+    pub(crate) link: Link,
     /// Requests that it may still take.
     uses_left: u32,
     expires: Option<Instant>,
 }
 
 impl Open {
-    pub(crate) fn new(stream: TcpStream, keep: Keep) -> Self {
+    pub(crate) fn new(link: Link, keep: Keep) -> Self {
         let expires = keep.max_age.map(|age| Instant::now() + Duration::from(age));
-        Self { stream, uses_left: keep.max_requests.unwrap_or(u32::MAX), expires }
+        Self { link, uses_left: keep.max_requests.unwrap_or(u32::MAX), expires }
     }
 
     /// The connection after a request, if it may take another.
@@ -29,54 +65,22 @@ impl Open {
         self.uses_left -= u32::from(self.uses_left != u32::MAX && self.uses_left > 0);
         (self.uses_left > 0).then_some(self)
     }
-}
 
-/// Connections that all users of one thread share.
-pub(crate) struct Pool {
-    /// One permit for each connection; who waits for one gets it in the order of coming.
-    permits: Semaphore,
-    /// Open connections that nobody uses; the one that was used longest ago is next.
-    idle: RefCell<VecDeque<Open>>,
-}
-
-/// The use of one connection of a pool.
-pub(crate) struct Lent<'a> {
-    pool: &'a Pool,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Pool {
-    pub(crate) fn new(connections: u32) -> Self {
-        Self { permits: Semaphore::new(connections as usize), idle: RefCell::default() }
+    /// Another hold of a connection that takes more than one request at once.
+    fn again(&self) -> Option<Self> {
+        match &self.link {
+            Link::Http1(_) => None,
+            Link::Http2(session) => {
+                Some(Self { link: Link::Http2(Rc::clone(session)), uses_left: self.uses_left, expires: self.expires })
+            }
+        }
     }
 
-    /// The use of a connection if one is free.
-    pub(crate) fn try_borrow(&self) -> Option<Lent<'_>> {
-        self.permits.try_acquire().ok().map(|permit| Lent { pool: self, _permit: permit })
-    }
-
-    /// The use of a connection, once one is free.
-    pub(crate) async fn borrow(&self) -> Lent<'_> {
-        let permit = self.permits.acquire().await.expect("the semaphore is never closed");
-        Lent { pool: self, _permit: permit }
-    }
-
-    /// Closes the connections that nobody uses.
-    pub(crate) fn close(&self) {
-        self.idle.borrow_mut().clear();
-    }
-}
-
-impl Lent<'_> {
-    /// An open connection, if there is one.
-    pub(crate) fn take(&self) -> Option<Open> {
-        let usable = || self.pool.idle.borrow_mut().pop_front();
-        std::iter::from_fn(usable).find(is_usable)
-    }
-
-    /// Gives an open connection back; without this it counts as closed.
-    pub(crate) fn give_back(self, open: Open) {
-        self.pool.idle.borrow_mut().extend(open.used());
+    /// Whether a connection that was kept alive can take another request. The target may have closed it meanwhile, which
+    /// every client notices before it sends: the connection is opened again, and nothing is counted as an error. A target
+    /// that closes it while the request is on its way is another matter: that one is `closed` or `reset`, never retried.
+    fn is_usable(&mut self) -> bool {
+        self.expires.is_none_or(|expires| Instant::now() < expires) && self.link.is_usable()
     }
 }
 
@@ -92,14 +96,24 @@ impl Own {
         Self { connections: (0..connections.max(1)).map(|_| None).collect(), next: 0 }
     }
 
-    /// The next connection's place, if it is open, and usable.
+    /// The next connection, if it is open, and usable.
     pub(crate) fn take(&mut self) -> Option<Open> {
-        self.connections[self.next].take().filter(is_usable)
+        let mut open = self.connections[self.next].take()?;
+        open.is_usable().then_some(open)
     }
 
-    /// Puts the connection back into the place from which it was taken, and turns to the next. None if it is closed.
+    /// Before a request over a connection: one that outlives a request that is given up stays in its place.
+    pub(crate) fn hold(&mut self, open: &Open) {
+        if let Some(again) = open.again() {
+            self.connections[self.next] = again.used();
+        }
+    }
+
+    /// Puts the connection back into its place, and turns to the next. None if it is closed.
     pub(crate) fn put(&mut self, open: Option<Open>) {
-        self.connections[self.next] = open.and_then(Open::used);
+        if let Some(open @ Open { link: Link::Http1(_), .. }) = open {
+            self.connections[self.next] = open.used();
+        }
         self.next = (self.next + 1) % self.connections.len();
     }
 
@@ -107,14 +121,4 @@ impl Own {
     pub(crate) fn close(&mut self) {
         self.connections.fill_with(|| None);
     }
-}
-
-/// Whether a connection that was kept alive can take another request. The target may have closed it meanwhile, which
-/// every client notices before it sends: the connection is opened again, and nothing is counted as an error. A target
-/// that closes it while the request is on its way is another matter: that one is `closed` or `reset`, never retried.
-///
-/// Costs no system call unless the runtime knows of something to read, which between responses nothing should be.
-fn is_usable(open: &Open) -> bool {
-    open.expires.is_none_or(|expires| Instant::now() < expires)
-        && matches!(open.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -205,14 +205,14 @@ async fn attend(
     first: bool,
 ) -> bool {
     let mut intended = due;
-    let goes_on = |at| term.goes_on(at);
+    let end = || Some(term.end());
     if first {
-        match Box::pin(performer.start(intended, &goes_on)).await {
+        match Box::pin(performer.start(intended, &end)).await {
             Ok(at) => intended = at,
             Err(_) => return false,
         }
     }
-    let mut iteration = pin!(performer.iterate(serial, intended, &goes_on));
+    let mut iteration = pin!(performer.iterate(serial, intended, &end));
     match poll_fn(|cx| term.poll(cx, iteration.as_mut())).await {
         Ok(Next::At(_) | Next::Over { has_begun: true }) => true,
         Ok(Next::Over { has_begun: false }) => {

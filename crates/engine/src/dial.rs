@@ -7,13 +7,16 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
-use proofload_plan::Keep;
+use proofload_plan::{Keep, Protocol};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use crate::connections::Open;
+use crate::connections::{Link, Open};
 use crate::failure::Failure;
+use crate::http2::Session;
 use crate::names::{Answer, Names};
+use crate::stream::Stream;
+use crate::tls::Tls;
 
 /// Where a target is.
 #[derive(Clone)]
@@ -22,10 +25,28 @@ pub(crate) enum Whereabouts {
     Named(Names),
 }
 
+/// What a connection is to be used for, which decides what TLS offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Requests, over the plan's protocol.
+    Requests,
+    /// A web socket, which begins as HTTP/1.1.
+    WebSocket,
+}
+
+/// How connections are made and kept.
+#[derive(Clone)]
+pub(crate) struct Manner {
+    /// None for plain text.
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) protocol: Protocol,
+    pub(crate) keep: Keep,
+}
+
 /// Opens connections, for one thread.
 pub(crate) struct Dialer {
     whereabouts: Whereabouts,
-    keep: Keep,
+    manner: Manner,
     /// Of the target's addresses, whose turn it is: all of them get as many connections.
     turn: Cell<usize>,
     answer: RefCell<Option<Answer>>,
@@ -35,14 +56,35 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// `turn` is the place of the thread among all of the run's, so that not all of them begin with the same address.
-    pub(crate) fn new(whereabouts: Whereabouts, keep: Keep, turn: usize) -> Self {
-        Self { whereabouts, keep, turn: Cell::new(turn), answer: RefCell::default(), lookup: RefCell::default() }
+    pub(crate) fn new(whereabouts: Whereabouts, manner: Manner, turn: usize) -> Self {
+        let turn = Cell::new(turn);
+        Self { whereabouts, manner, turn, answer: RefCell::default(), lookup: RefCell::default() }
     }
 
-    /// A new connection, to the next of the target's addresses that takes it.
+    /// A new connection for requests.
     pub(crate) async fn dial(&self) -> Result<Open, Failure> {
+        let stream = self.reach(Offer::Requests).await?;
+        let is_http2 = match self.manner.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Negotiated => stream.is_http2(),
+        };
+        let link = if is_http2 { Link::Http2(Session::open(stream).await?) } else { Link::Http1(stream) };
+        Ok(Open::new(link, self.manner.keep))
+    }
+
+    /// A new connection, to the next of the target's addresses that takes it; with TLS, after its handshake.
+    pub(crate) async fn reach(&self, offer: Offer) -> Result<Stream, Failure> {
+        let stream = self.reach_plainly().await?;
+        match &self.manner.tls {
+            Some(tls) => Ok(Stream::Tls(tls.handshake(stream, offer).await?)),
+            None => Ok(Stream::Plain(stream)),
+        }
+    }
+
+    async fn reach_plainly(&self) -> Result<TcpStream, Failure> {
         let names = match &self.whereabouts {
-            Whereabouts::At(address) => return self.connect(*address).await.map_err(|e| Failure::connect(&e)),
+            Whereabouts::At(address) => return Self::connect(*address).await.map_err(|e| Failure::connect(&e)),
             Whereabouts::Named(names) => names,
         };
         let addresses = self.look_up(names).await?;
@@ -50,8 +92,8 @@ impl Dialer {
         self.turn.set(turn.wrapping_add(1));
         let mut last = None;
         for i in 0..addresses.len() {
-            match self.connect(addresses[turn.wrapping_add(i) % addresses.len()]).await {
-                Ok(open) => return Ok(open),
+            match Self::connect(addresses[turn.wrapping_add(i) % addresses.len()]).await {
+                Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
         }
@@ -74,11 +116,11 @@ impl Dialer {
         answer.addresses.clone()
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<Open> {
+    async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
         // Requests are written whole, so waiting for more to send with them would only delay them.
         stream.set_nodelay(true)?;
-        Ok(Open::new(stream, self.keep))
+        Ok(stream)
     }
 }
 
@@ -94,7 +136,8 @@ mod tests {
     use super::*;
     use crate::names::Servers;
 
-    const KEEP: Keep = Keep { max_requests: None, max_age: None };
+    const PLAIN: Manner =
+        Manner { tls: None, protocol: Protocol::Http1, keep: Keep { max_requests: None, max_age: None } };
     const DEADLINE: Duration = Duration::from_secs(20);
 
     /// A name server that answers every question for an address with these, valid for a second.
@@ -190,8 +233,10 @@ mod tests {
     async fn dialed(dialer: &Dialer, times: usize) -> BTreeMap<u8, usize> {
         let mut reached = BTreeMap::new();
         for _ in 0..times {
-            let open = dialer.dial().await.unwrap();
-            let IpAddr::V4(ip) = open.stream.peer_addr().unwrap().ip() else { unreachable!("only these are known") };
+            let Stream::Plain(stream) = dialer.reach(Offer::Requests).await.unwrap() else {
+                unreachable!("there is no TLS")
+            };
+            let IpAddr::V4(ip) = stream.peer_addr().unwrap().ip() else { unreachable!("only these are known") };
             *reached.entry(ip.octets()[3]).or_default() += 1;
         }
         reached
@@ -203,7 +248,7 @@ mod tests {
         let server = NameServer::start(&[2, 3]);
         let names = server.names(port);
         block_on(async {
-            let dialer = |turn| Dialer::new(Whereabouts::Named(names.clone()), KEEP, turn);
+            let dialer = |turn| Dialer::new(Whereabouts::Named(names.clone()), PLAIN, turn);
             let (first, second) = (dialer(0), dialer(1));
             let begin = Instant::now();
             let mut ticks = tokio::time::interval(Duration::from_millis(10));
@@ -226,7 +271,7 @@ mod tests {
         let port = listen(&[3]);
         let names = NameServer::start(&[2, 3]).names(port);
         block_on(async {
-            let dialer = Dialer::new(Whereabouts::Named(names), KEEP, 0);
+            let dialer = Dialer::new(Whereabouts::Named(names), PLAIN, 0);
             assert_eq!(dialed(&dialer, 6).await.into_iter().collect::<Vec<_>>(), [(3, 6)]);
         });
     }
@@ -238,7 +283,7 @@ mod tests {
         servers.patience = Duration::from_millis(200);
         let names = Names::start("target.test.".to_owned(), 80, servers).unwrap();
         let failure = block_on(async {
-            let dialer = Dialer::new(Whereabouts::Named(names), KEEP, 0);
+            let dialer = Dialer::new(Whereabouts::Named(names), PLAIN, 0);
             tokio::time::timeout(Duration::from_secs(2), dialer.dial()).await.expect("it gives up").err().unwrap()
         });
         assert_eq!(failure, Failure::dns(&"no name server has answered in 200ms"));
@@ -250,7 +295,7 @@ mod tests {
         let server = NameServer::start(&[]);
         let names = server.names(port);
         block_on(async {
-            let dialer = Dialer::new(Whereabouts::Named(names), KEEP, 0);
+            let dialer = Dialer::new(Whereabouts::Named(names), PLAIN, 0);
             let failure = dialer.dial().await.err().unwrap();
             assert_eq!(failure, Failure::dns(&"no such name"));
             server.answer_with(&[2]);

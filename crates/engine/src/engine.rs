@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use proofload_api::units::Micros;
 use proofload_plan::{Connections, Load, PLAN_VERSION, Plan, Role, Segment};
-use proofload_results::{EndCause, LevelRecord, RunnerState, Snapshot, StopNote};
+use proofload_results::{EndCause, GeneratorRecord, LevelRecord, RunnerState, Snapshot, StopNote};
 use tokio::sync::{mpsc, watch};
 
 use crate::collector::Collector;
 use crate::dial::Whereabouts;
-use crate::health::Health;
+use crate::health::{self, Health};
 use crate::materials::Materials;
 use crate::names::{Names, Servers};
 use crate::scene::Change;
@@ -71,6 +71,8 @@ pub struct Engine {
     ended: watch::Receiver<bool>,
     /// The zero of the snapshots' clock.
     epoch: Instant,
+    /// The generator's health is watched for as long as this is there.
+    _watched: std::sync::mpsc::Sender<()>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -132,13 +134,14 @@ impl Engine {
                     Whereabouts::Named(names.map_err(EngineError::Thread)?)
                 }
             },
-            health: Health::new(threads),
+            health: Arc::new(Health::new(threads)),
             at_work: AtomicUsize::new(threads),
             ended: ended_sender,
             reports,
         });
         let shares = (0..threads).map(|thread| Share { segment, thread, threads });
         let workers = shares.map(|share| spawn(&common, share)).collect::<io::Result<_>>();
+        let watched = health::watch(Arc::clone(&common.health)).map_err(EngineError::Thread)?;
         Ok(Self {
             collector: tokio::sync::Mutex::new(Collector::new(&script, threads, inbox)),
             script,
@@ -148,6 +151,7 @@ impl Engine {
             control: Mutex::new(Control { scenarios, levels, ..Control::default() }),
             ended,
             epoch: Instant::now(),
+            _watched: watched,
         })
     }
 
@@ -229,6 +233,11 @@ impl Engine {
         }
     }
 
+    /// Which share of the plan this is.
+    pub const fn segment(&self) -> Segment {
+        self.segment
+    }
+
     /// Whether all load has ended, and none will begin.
     pub fn has_ended(&self) -> bool {
         *self.ended.borrow()
@@ -238,6 +247,11 @@ impl Engine {
     pub async fn ended(&self) {
         // The sender lives for as long as this engine does.
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// The generator's health so far, but for its lateness: cheap, and no thread that sends load is asked.
+    pub fn health(&self) -> GeneratorRecord {
+        self.common.health.record()
     }
 
     /// Everything measured so far. Each snapshot has a higher sequence number than the one before, and holds all of it.
@@ -316,7 +330,7 @@ fn threads(plan: &Plan, segment: Segment, options: Options) -> Result<usize, Eng
         let share = segment.share(scenario.load.users()) as usize;
         threads = threads.min(share).max(1);
     }
-    if let Connections::Shared(connections) = plan.target.connections {
+    if let Connections::Shared { count: connections, .. } = plan.target.connections {
         let share = segment.share(connections) as usize;
         if share == 0 && users > 0 {
             return Err(EngineError::NoConnection { connections, segment });

@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use proofload_api::step::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::buffers::Buffers;
 use crate::failure::Failure;
 use crate::http1::{Kept, Message, Response};
+use crate::stream::Stream;
 
 /// How much is read at once.
 const READ: usize = 64 << 10;
@@ -20,7 +21,7 @@ const READ: usize = 64 << 10;
 pub(crate) struct Scratch {
     /// Where responses are read to. One for each thread is enough, since what is wanted of a response is taken from it
     /// between two reads: a user that waits for its response has no buffer.
-    read: RefCell<Box<[u8]>>,
+    pub(crate) read: RefCell<Box<[u8]>>,
     /// What is needed for as long as a request is under way.
     pub(crate) buffers: Buffers,
     /// Which checks of an answer held.
@@ -41,29 +42,52 @@ pub(crate) struct Traffic {
     pub(crate) status: Option<u16>,
 }
 
-/// Sends a request and follows its response to the end; whether the connection can be used again.
-pub(crate) async fn exchange(
-    stream: &mut TcpStream,
-    request: &Message<'_>,
-    scratch: &Scratch,
-    traffic: &mut Traffic,
-    kept: &mut Kept<'_>,
-) -> Result<bool, Failure> {
-    let response = Response::new(request.method() == Method::Head);
-    let mut under_way = UnderWay { request, response, written: 0, broken: None, traffic, kept };
-    poll_fn(|cx| {
-        if under_way.written < request.length() {
-            under_way.write(stream, cx);
-        }
-        under_way.read(stream, cx, &mut scratch.read.borrow_mut())
-    })
-    .await
+/// A protocol of requests, spoken over one connection.
+pub(crate) trait Protocol {
+    /// Sends a request and follows its response to the end; whether the connection can be used again.
+    async fn exchange(
+        &mut self,
+        request: &Message<'_>,
+        scratch: &Scratch,
+        traffic: &mut Traffic,
+        kept: &mut Kept<'_>,
+    ) -> Result<bool, Failure>;
+
+    /// Whether a connection that was kept alive can take another request.
+    fn is_usable(&mut self) -> bool;
+}
+
+/// HTTP/1.1, which needs nothing beside the connection.
+impl Protocol for Stream {
+    async fn exchange(
+        &mut self,
+        request: &Message<'_>,
+        scratch: &Scratch,
+        traffic: &mut Traffic,
+        kept: &mut Kept<'_>,
+    ) -> Result<bool, Failure> {
+        let response = Response::new(request.method() == Method::Head);
+        let mut under_way = UnderWay { request, response, written: 0, is_sent: false, broken: None, traffic, kept };
+        poll_fn(|cx| {
+            if !under_way.is_sent {
+                under_way.write(self, cx);
+            }
+            under_way.read(self, cx, &mut scratch.read.borrow_mut())
+        })
+        .await
+    }
+
+    fn is_usable(&mut self) -> bool {
+        self.is_quiet()
+    }
 }
 
 struct UnderWay<'a, 'b, 'c> {
     request: &'a Message<'b>,
     response: Response,
     written: usize,
+    /// Whether all of it has left the process.
+    is_sent: bool,
     /// Why no more can be written.
     broken: Option<Failure>,
     traffic: &'a mut Traffic,
@@ -73,7 +97,7 @@ struct UnderWay<'a, 'b, 'c> {
 impl UnderWay<'_, '_, '_> {
     /// Writes what the connection takes. An error does not end the exchange: a target that refuses a large body answers,
     /// and closes.
-    fn write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) {
+    fn write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) {
         while self.broken.is_none() && self.written < self.request.length() {
             match Pin::new(&mut *stream).poll_write(cx, self.request.rest(self.written)) {
                 Poll::Ready(Ok(written)) => {
@@ -84,14 +108,17 @@ impl UnderWay<'_, '_, '_> {
                 Poll::Pending => return,
             }
         }
+        // TLS takes more than the connection does. For plain text this does nothing.
+        if self.broken.is_none() {
+            match Pin::new(&mut *stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.is_sent = true,
+                Poll::Ready(Err(error)) => self.broken = Some(Failure::broken(&error)),
+                Poll::Pending => {}
+            }
+        }
     }
 
-    fn read(
-        &mut self,
-        stream: &mut TcpStream,
-        cx: &mut Context<'_>,
-        scratch: &mut [u8],
-    ) -> Poll<Result<bool, Failure>> {
+    fn read(&mut self, stream: &mut Stream, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<bool, Failure>> {
         loop {
             let mut buffer = ReadBuf::new(scratch);
             // A read that does not fill the buffer tells the runtime that there is no more, which saves a second one.
@@ -99,6 +126,8 @@ impl UnderWay<'_, '_, '_> {
             let result = match read {
                 Ok(()) if buffer.filled().is_empty() => self.at_end(),
                 Ok(()) => self.follow(buffer.filled()),
+                // TLS that ends without saying so: whoever is between may have cut it off.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),
                 Err(error) => Err(self.broken.take().unwrap_or_else(|| Failure::broken(&error))),
             };
             match result {
@@ -128,6 +157,10 @@ impl UnderWay<'_, '_, '_> {
         if self.response.end()? {
             return Ok(Some(false));
         }
+        self.cut()
+    }
+
+    fn cut(&mut self) -> Result<Option<bool>, Failure> {
         Err(self.broken.take().unwrap_or_else(|| Failure::closed(self.traffic.bytes_in > 0)))
     }
 }

@@ -12,6 +12,8 @@ use proofload_plan::{Place, Plan, Variable};
 
 pub(crate) use table::Table;
 
+use crate::tls;
+
 /// Where materials are found.
 pub trait Shelf {
     /// The bytes of a data set or file; an error in words that end the sentence "cannot read NAME: ...".
@@ -93,6 +95,9 @@ impl Materials {
                 Ok(bytes) => materials.files.push(bytes.into()),
                 Err(error) => problems.push(unreadable(&format!("spec.files.{}", file.name), &file.name, &error)),
             }
+        }
+        if materials.files.len() == plan.files.len() {
+            problems.extend(tls::problems(plan, &materials.files));
         }
         for variable in &plan.env {
             match variable.value.clone().or_else(|| shelf.variable(&variable.name, variable.place.as_ref())) {

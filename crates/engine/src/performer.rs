@@ -1,6 +1,7 @@
 //! What a virtual user does: iterations, in them steps. When it does them is up to its shifts (`user`).
 
 mod request;
+mod web_socket;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use crate::cookies::Jar;
 use crate::pacer::{Fate, Place};
 use crate::program::{Comparison, Operation};
 use crate::render::{Known, Unset, Variables};
-use crate::script::Track;
+use crate::script::{PreparedAction, Track};
+use crate::web_socket::Session;
 use crate::worker::Worker;
 
 /// The load was stopped: the user does nothing more.
@@ -30,6 +32,18 @@ pub(crate) enum Next {
     Over { has_begun: bool },
 }
 
+/// When the load ends for a user, as far as is known now: no request may begin then. None if it does not matter.
+pub(crate) type End<'a> = dyn Fn() -> Option<Instant> + 'a;
+
+/// An iteration cannot go on: a value is not there, or no web socket.
+struct Broken;
+
+impl From<Unset> for Broken {
+    fn from(_: Unset) -> Self {
+        Self
+    }
+}
+
 /// One user, and what it carries from one request to the next.
 pub(crate) struct Performer<'a> {
     worker: &'a Worker,
@@ -41,6 +55,8 @@ pub(crate) struct Performer<'a> {
     number: u32,
     choices: Rng,
     own: Own,
+    /// Its web socket, while that is open.
+    socket: Option<Box<Session>>,
     /// The clock when it was read last.
     now: Instant,
     /// Iterations begun so far.
@@ -60,7 +76,7 @@ pub(crate) struct Performer<'a> {
 enum Run {
     /// All were done: the next request is intended at this time.
     Done(Instant),
-    /// A value was not there.
+    /// A value was not there, or no web socket.
     Broken(Instant),
     /// The load ended.
     Over,
@@ -91,6 +107,7 @@ impl<'a> Performer<'a> {
             number,
             choices,
             own: Own::new(worker.own_connections),
+            socket: None,
             now: begin,
             iterations: 0,
             variables: Variables::new(plan.variables.len(), Arc::clone(&worker.variables.borrow())),
@@ -102,24 +119,15 @@ impl<'a> Performer<'a> {
     }
 
     /// What it does once, before its first iteration, intended at a time; when that was done, or ended with the load:
-    /// `goes_on` is as for an iteration.
-    pub(crate) async fn start(
-        &mut self,
-        intended: Instant,
-        goes_on: &dyn Fn(Instant) -> bool,
-    ) -> Result<Instant, Halted> {
-        self.sequence(0..self.track.on_start, intended, goes_on).await
+    /// `end` is as for an iteration.
+    pub(crate) async fn start(&mut self, intended: Instant, end: &End<'_>) -> Result<Instant, Halted> {
+        self.sequence(0..self.track.on_start, intended, end).await
     }
 
-    /// One iteration, whose first request is intended at a time at which it may begin. `goes_on` says whether a request
-    /// that is intended at a time may still begin, which changes with the load. `serial` is the iteration's number over
+    /// One iteration, whose first request is intended at a time at which it may begin. `end` says when the
+    /// load ends, which changes with the load. `serial` is the iteration's number over
     /// all users of all runners.
-    pub(crate) async fn iterate(
-        &mut self,
-        serial: u64,
-        intended: Instant,
-        goes_on: &dyn Fn(Instant) -> bool,
-    ) -> Result<Next, Halted> {
+    pub(crate) async fn iterate(&mut self, serial: u64, intended: Instant, end: &End<'_>) -> Result<Next, Halted> {
         /// An iteration that sends nothing would be followed by the next one at once, and that without end.
         const IDLE: Duration = Duration::from_millis(100);
         let tables = &self.worker.script.materials.tables;
@@ -129,7 +137,7 @@ impl<'a> Performer<'a> {
         self.iterations += 1;
         self.at = 0;
         let mut sent = 0;
-        let run = self.run(intended, goes_on, &mut sent).await;
+        let run = self.run(intended, end, &mut sent).await;
         self.keep_for_all();
         let next = {
             let progress = &mut self.worker.recorder.borrow_mut().progress[self.scenario];
@@ -151,18 +159,19 @@ impl<'a> Performer<'a> {
     /// What it does once, after its last iteration, intended at a time.
     pub(crate) async fn finish(&mut self, intended: Instant) -> Result<(), Halted> {
         let all = self.track.steps.len();
-        self.sequence(all - self.track.on_stop..all, intended, &|_| true).await.map(|_| ())
+        self.sequence(all - self.track.on_stop..all, intended, &|| None).await.map(|_| ())
     }
 
     /// Between shifts a user keeps no connection.
     pub(crate) fn rest(&mut self) {
         self.own.close();
+        self.socket = None;
     }
 
     /// Waits until a request is due; whether it is to be sent. Reads no clock if it was due before the last reading.
     /// A change of the load ends the wait early, so that what goes on is looked at again.
-    async fn comes(&self, intended: Instant, goes_on: &dyn Fn(Instant) -> bool) -> bool {
-        while goes_on(intended) && !self.worker.pacer.is_stopped() {
+    async fn comes(&self, intended: Instant, end: &End<'_>) -> bool {
+        while end().is_none_or(|end| intended < end) && !self.worker.pacer.is_stopped() {
             if intended <= self.now || self.place.sleep_until(intended).await {
                 return true;
             }
@@ -170,13 +179,17 @@ impl<'a> Performer<'a> {
         false
     }
 
+    /// One step. If it was ended from outside, how. The clock is read at its end.
+    async fn step(&mut self, step: usize, intended: Instant, end: &End<'_>) -> Result<Option<Fate>, Broken> {
+        match &self.track.steps[step].action {
+            PreparedAction::Request(request) => Ok(self.request(step, request, intended).await?),
+            // Boxed, as all that is rare: else it would have its place in the memory of every user all the time.
+            PreparedAction::WebSocket(action) => Box::pin(self.web_socket(step, action, intended, end)).await,
+        }
+    }
+
     /// Does an iteration's steps; `sent` counts them.
-    async fn run(
-        &mut self,
-        mut intended: Instant,
-        goes_on: &dyn Fn(Instant) -> bool,
-        sent: &mut u32,
-    ) -> Result<Run, Halted> {
+    async fn run(&mut self, mut intended: Instant, end: &End<'_>, sent: &mut u32) -> Result<Run, Halted> {
         loop {
             match self.turn() {
                 Turn::Done => return Ok(Run::Done(intended)),
@@ -184,16 +197,16 @@ impl<'a> Performer<'a> {
                     tokio::task::yield_now().await;
                     // Time has passed, and with it perhaps the load.
                     intended = intended.max(Instant::now());
-                    if !self.comes(intended, goes_on).await {
+                    if !self.comes(intended, end).await {
                         return self.over(*sent);
                     }
                 }
                 Turn::Step(step) => {
-                    if !self.comes(intended, goes_on).await {
+                    if !self.comes(intended, end).await {
                         return self.over(*sent);
                     }
-                    match self.request(step, intended).await {
-                        Err(Unset) => return Ok(Run::Broken(intended)),
+                    match self.step(step, intended, end).await {
+                        Err(Broken) => return Ok(Run::Broken(intended)),
                         Ok(Some(Fate::Cut)) => {
                             *sent += 1;
                             return self.over(*sent);
@@ -213,18 +226,13 @@ impl<'a> Performer<'a> {
     }
 
     /// Does steps that are no part of an iteration, the first intended at a time; when the next request may be.
-    async fn sequence(
-        &mut self,
-        steps: Range<usize>,
-        mut intended: Instant,
-        goes_on: &dyn Fn(Instant) -> bool,
-    ) -> Result<Instant, Halted> {
+    async fn sequence(&mut self, steps: Range<usize>, mut intended: Instant, end: &End<'_>) -> Result<Instant, Halted> {
         for step in steps {
-            if !self.comes(intended, goes_on).await {
+            if !self.comes(intended, end).await {
                 return if self.worker.pacer.is_stopped() { Err(Halted) } else { Ok(intended) };
             }
-            match self.request(step, intended).await {
-                Err(Unset) => {
+            match self.step(step, intended, end).await {
+                Err(Broken) => {
                     self.worker.recorder.borrow_mut().progress[self.scenario].broken_iterations += 1;
                     return Ok(intended);
                 }

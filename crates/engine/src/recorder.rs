@@ -10,14 +10,12 @@ use std::time::Instant;
 
 use proofload_api::Outcome;
 use proofload_api::units::Micros;
-use proofload_results::snapshot::MAX_ERRORS;
+use proofload_results::snapshot::{MAX_BUCKETS, MAX_ERRORS};
 use proofload_results::{Cell, Sample, Times};
 
 use crate::failure::Detail;
+use crate::health::Tally;
 use crate::script::Script;
-
-/// The most buckets of the timeline; the last one takes what comes after.
-pub(crate) const MAX_BUCKETS: usize = 600;
 
 /// One finished request, and where it belongs.
 pub(crate) struct Finished<'a> {
@@ -83,6 +81,7 @@ pub(crate) struct Seen {
 /// The recorder of one thread.
 pub(crate) struct Recorder {
     script: Arc<Script>,
+    tally: Arc<Tally>,
     /// The run's begin.
     began: Option<Instant>,
     cells: Vec<Option<Box<Cell>>>,
@@ -102,7 +101,7 @@ impl Bucket {
 }
 
 impl Recorder {
-    pub(crate) fn new(script: Arc<Script>) -> Self {
+    pub(crate) fn new(script: Arc<Script>, tally: Arc<Tally>) -> Self {
         Self {
             began: None,
             cells: (0..script.layout.len()).map(|_| None).collect(),
@@ -113,6 +112,7 @@ impl Recorder {
             progress: vec![Progress::default(); script.tracks.len()],
             users: 0,
             script,
+            tally,
         }
     }
 
@@ -140,6 +140,7 @@ impl Recorder {
             cell.check(place, *held);
         }
         self.lateness.record(finished.lateness.0);
+        self.tally.count(finished.lateness);
         let is_error = sample.outcome.is_error();
         let bucket = self.bucket(finished.end);
         bucket.requests += 1;
@@ -153,6 +154,9 @@ impl Recorder {
     }
 
     fn note(&mut self, finished: &Finished<'_>, detail: &Detail) {
+        if let Some(shortage) = detail.shortage() {
+            self.tally.count_shortage(shortage);
+        }
         let at = self.since_begin(finished.end);
         let key = ErrorKey {
             scenario: finished.scenario as u32,

@@ -15,8 +15,8 @@ pub(crate) fn method(status: u16, method: Method) -> Option<Method> {
 
 /// The path and query that a `Location` points to, in an answer to a request for `path`; none if it is not on the target
 /// itself.
-pub(crate) fn path(authority: &str, path: &str, location: &[u8]) -> Option<String> {
-    let here = Url::parse(&format!("http://{authority}{path}")).ok()?;
+pub(crate) fn path(scheme: &str, authority: &str, path: &str, location: &[u8]) -> Option<String> {
+    let here = Url::parse(&format!("{scheme}://{authority}{path}")).ok()?;
     let there = here.join(std::str::from_utf8(location).ok()?).ok()?;
     let path = &there[Position::BeforePath..Position::AfterQuery];
     let can_be_sent = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn a_location_is_followed_on_the_target_only() {
-        let to = |location: &str| path("shop:8080", "/a/b?c=d", location.as_bytes());
+        let to = |location: &str| path("http", "shop:8080", "/a/b?c=d", location.as_bytes());
         assert_eq!(to("/x?y=z#w").as_deref(), Some("/x?y=z"));
         assert_eq!(to("c").as_deref(), Some("/a/c"));
         assert_eq!(to("../../c").as_deref(), Some("/c"));
@@ -43,6 +43,9 @@ mod tests {
         {
             assert_eq!(to(elsewhere), None, "{elsewhere}");
         }
+        let to = |location: &str| path("https", "shop", "/a", location.as_bytes());
+        assert_eq!(to("https://shop:443/x").as_deref(), Some("/x"));
+        assert_eq!(to("http://shop/x"), None, "who asked in secret is not led out of it");
     }
 
     #[test]
@@ -58,7 +61,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_location_never_splits_a_request(location in any::<Vec<u8>>()) {
-            if let Some(path) = path("shop:8080", "/a", &location) {
+            if let Some(path) = path("http", "shop:8080", "/a", &location) {
                 prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()));
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use proofload_api::step::StatusPattern;
 use proofload_api::units::Micros;
-use proofload_plan::{CellAddress, Layout, Load, Plan, Role, Scenario, ThinkTime};
+use proofload_plan::{Action, CellAddress, Layout, Load, Plan, Role, Scenario, ThinkTime};
 
 use crate::checks::Checks;
 use crate::engine::EngineError;
@@ -15,6 +15,8 @@ use crate::http1::{Prepared, Wants};
 use crate::materials::Materials;
 use crate::program::Program;
 use crate::rows::Picking;
+use crate::tls::Tls;
+use crate::web_socket;
 
 /// A plan, prepared. Shared by all threads; never changes.
 pub(crate) struct Script {
@@ -24,6 +26,8 @@ pub(crate) struct Script {
     pub(crate) tracks: Vec<Track>,
     pub(crate) timeout: Duration,
     pub(crate) peer: Peer,
+    /// None for plain text.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Where to connect to.
@@ -59,13 +63,20 @@ pub(crate) struct Track {
 
 /// A step, prepared.
 pub(crate) struct PreparedStep {
-    pub(crate) request: Prepared,
+    pub(crate) action: PreparedAction,
     pub(crate) checks: Checks,
     /// What of its answers is to be kept until they have been looked at.
     pub(crate) wants: Wants,
     expect: Vec<StatusPattern>,
     /// The cells of its stages.
     cells: Vec<usize>,
+}
+
+/// What a step does, prepared.
+pub(crate) enum PreparedAction {
+    Request(Prepared),
+    /// Boxed, as that is rarer.
+    WebSocket(Box<web_socket::Action>),
 }
 
 impl Script {
@@ -87,7 +98,8 @@ impl Script {
             Ok(address) => Peer::Address(SocketAddr::new(address, target.port)),
             Err(_) => Peer::Name(target.host.clone(), target.port),
         };
-        Ok(Self { layout, tracks, timeout: target.timeout.into(), peer, plan, materials })
+        let tls = Tls::new(&plan, &materials.files).map_err(EngineError::Plan)?.map(Arc::new);
+        Ok(Self { layout, tracks, timeout: target.timeout.into(), peer, tls, plan, materials })
     }
 }
 
@@ -186,10 +198,18 @@ fn pause(think: ThinkTime, choices: &mut Rng) -> Duration {
 
 impl PreparedStep {
     fn new(step: &proofload_plan::Step, cells: Vec<usize>, plan: &Plan, materials: &Materials) -> Result<Self, String> {
-        let request = Prepared::new(&step.request, plan, materials)?;
+        let action = match &step.action {
+            Action::Request(request) => PreparedAction::Request(Prepared::new(request, plan, materials)?),
+            Action::WebSocket(action) => {
+                PreparedAction::WebSocket(Box::new(web_socket::Action::new(action, plan, materials)?))
+            }
+        };
         let checks = Checks::new(step, plan)?;
-        let wants = Wants { cookies: plan.target.cookies, location: request.follows, ..checks.wants };
-        Ok(Self { request, checks, wants, expect: step.expect.clone(), cells })
+        let location = matches!(&action, PreparedAction::Request(request) if request.follows);
+        let mut wants = Wants { cookies: plan.target.cookies, location, ..checks.wants };
+        // The answer to a handshake is verified by its head.
+        wants.head |= matches!(&action, PreparedAction::WebSocket(action) if action.is_handshake());
+        Ok(Self { action, checks, wants, expect: step.expect.clone(), cells })
     }
 
     /// Whether a status is a good answer.

@@ -97,7 +97,7 @@ impl User<'_> {
         if !self.has_started {
             self.has_started = true;
             // Boxed, as all that is rare: else it would have its place in the memory of every user all the time.
-            intended = Box::pin(self.performer.start(intended, &|at| term.goes_on(at))).await?;
+            intended = Box::pin(self.performer.start(intended, &|| Some(term.end()))).await?;
         }
         loop {
             intended = self.iterate(&term, intended).await?;
@@ -123,8 +123,8 @@ impl User<'_> {
             // Begun or not: a number is used once.
             let serial = track.serial(self.begun, self.number);
             self.begun += 1;
-            let goes_on = |at| term.goes_on(at);
-            let mut iteration = pin!(self.performer.iterate(serial, intended, &goes_on));
+            let end = || Some(term.end());
+            let mut iteration = pin!(self.performer.iterate(serial, intended, &end));
             let next = poll_fn(|cx| term.poll(cx, iteration.as_mut())).await?;
             self.left = self.left.map(|left| left - 1);
             match next {
@@ -181,9 +181,9 @@ impl<'a> Term<'a> {
         self.until.get()
     }
 
-    /// Whether a request of an iteration that has begun may still begin at a time.
-    pub(crate) fn goes_on(&self, at: Instant) -> bool {
-        at < self.until() + self.graceful
+    /// From when on no request of an iteration that has begun may begin.
+    pub(crate) fn end(&self) -> Instant {
+        self.until() + self.graceful
     }
 
     /// Does something; a change of the load that comes meanwhile moves the time at which it is cut off.

@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use crate::collector::Report;
 use crate::connections::Pool;
 use crate::crowd;
-use crate::dial::{Dialer, Whereabouts};
+use crate::dial::{Dialer, Manner, Whereabouts};
 use crate::exchange::Scratch;
 use crate::health::Health;
 use crate::pacer::Pacer;
@@ -79,7 +79,7 @@ impl Share {
 pub(crate) struct Common {
     pub(crate) script: Arc<Script>,
     pub(crate) whereabouts: Whereabouts,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
     /// Threads that have not ended.
     pub(crate) at_work: AtomicUsize,
     pub(crate) ended: watch::Sender<bool>,
@@ -160,15 +160,19 @@ impl Worker {
         let script = Arc::clone(&common.script);
         let (pool, own_connections) = match script.plan.target.connections {
             Connections::PerUser(each) => (None, each),
-            Connections::Shared(all) => (Some(Pool::new(share.users(all))), 0),
+            Connections::Shared { count, streams } => (Some(Pool::new(share.users(count), streams)), 0),
         };
+        let target = &script.plan.target;
+        let manner = Manner { tls: script.tls.clone(), protocol: target.protocol, keep: target.keep };
+        let tally = common.health.tally(share.thread);
+        tally.belongs_to_this_thread();
         Ok(Self {
             variables: RefCell::new(Arc::new([])),
             extracted: RefCell::default(),
             pacer: Pacer::new(script.timeout)?,
-            recorder: RefCell::new(Recorder::new(Arc::clone(&script))),
+            recorder: RefCell::new(Recorder::new(Arc::clone(&script), tally)),
             scratch: Scratch::new(),
-            dialer: Dialer::new(common.whereabouts.clone(), script.plan.target.keep, share.place()),
+            dialer: Dialer::new(common.whereabouts.clone(), manner, share.place()),
             pool,
             own_connections,
             scenes: script.tracks.iter().map(|_| Scene::default()).collect(),

@@ -25,7 +25,7 @@ fn a_connection_takes_no_more_requests_than_planned() {
     plan.target.keep.max_requests = Some(1);
     assert_eq!(accepted(&target, &plan), 24);
     plan.target.keep.max_requests = Some(4);
-    plan.target.connections = Connections::Shared(1);
+    plan.target.connections = Connections::Shared { count: 1, streams: 1 };
     assert_eq!(accepted(&target, &plan), 6);
 }
 

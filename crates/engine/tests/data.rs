@@ -13,7 +13,7 @@ use proofload_results::Snapshot;
 fn with_rows(recording: &Recording, load: Load, pick: Pick, per: Per) -> Plan {
     let mut scenario = scenario("one", load, &["/"]);
     let parts = [("/", Value::Data(0, 1)), ("/", Value::Data(0, 0)), ("/", Value::UserId), ("/", Value::Iteration)];
-    scenario.steps[0].request.path = template(&parts, Escape::Percent);
+    common::request(&mut scenario.steps[0]).path = template(&parts, Escape::Percent);
     scenario.data = vec![0];
     let mut plan = plan(recording.address, vec![scenario]);
     plan.data = vec![data_set("rows.csv", pick, per, &["id", "name"])];

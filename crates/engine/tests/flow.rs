@@ -36,7 +36,7 @@ fn signed(recording: &Recording, users: u32, each: u32, paths: &[&str]) -> Plan 
     let mut plan = plan(recording.address, vec![scenario("one", iterations(users, each), paths)]);
     plan.target.authority = recording.address.to_string();
     for step in &mut plan.scenarios[0].steps {
-        step.request.headers.push(("User".to_owned(), template(&[("", Value::UserId)], Escape::Header)));
+        common::request(step).headers.push(("User".to_owned(), template(&[("", Value::UserId)], Escape::Header)));
     }
     plan
 }
@@ -63,7 +63,7 @@ fn bodies_of_each_kind_arrive_to_the_byte() {
         Body::Pieces(vec![text("--b\r\n"), Piece::File(0), text("\r\n--b--")]),
     ];
     for (step, body) in plan.scenarios[0].steps.iter_mut().zip(bodies) {
-        (step.request.method, step.request.body) = (Method::Post, body);
+        (common::request(step).method, common::request(step).body) = (Method::Post, body);
     }
     let materials = Materials::load(&plan, &InMemory(vec![("picture", picture.clone())])).unwrap();
     let snapshot = execute_with(&plan, Segment::WHOLE, 2, materials);
@@ -93,10 +93,10 @@ proptest! {
         plan.scenarios[0].flow.weights = Some(vec![1, 2, 3]);
         for step in &mut plan.scenarios[0].steps {
             let choices = vec!["x".to_owned(), "y z".to_owned()];
-            step.request.method = Method::Post;
-            step.request.path = template(&[("/", Value::RandomInt(0, 999)), ("/", Value::Iteration)], Escape::Percent);
-            step.request.headers.push(("Id".to_owned(), template(&[("", Value::Uuid)], Escape::Header)));
-            step.request.body = Body::Text(template(&[("", Value::RandomChoice(choices))], Escape::Json));
+            common::request(step).method = Method::Post;
+            common::request(step).path = template(&[("/", Value::RandomInt(0, 999)), ("/", Value::Iteration)], Escape::Percent);
+            common::request(step).headers.push(("Id".to_owned(), template(&[("", Value::Uuid)], Escape::Header)));
+            common::request(step).body = Body::Text(template(&[("", Value::RandomChoice(choices))], Escape::Json));
         }
         let mut of = |runners: u32, threads: usize, seed: u64| {
             plan.seed = seed;
@@ -122,7 +122,7 @@ fn checks_are_counted_each_by_its_place_and_the_first_that_fails_is_named() {
     let mut plan = signed(&recording, 1, 4, &["/"]);
     plan.variables = vec!["state".to_owned()];
     let step = &mut plan.scenarios[0].steps[0];
-    step.request.path = template(&[("/", Value::Iteration)], Escape::Percent);
+    common::request(step).path = template(&[("/", Value::Iteration)], Escape::Percent);
     let check = |name: &str, kind| Check { name: name.to_owned(), kind };
     step.checks = vec![
         check("header Type", CheckKind::Header("type".to_owned(), Some("json".to_owned()))),
@@ -153,13 +153,13 @@ fn what_is_extracted_is_sent_and_what_is_not_breaks_the_iteration() {
     let mut plan = signed(&recording, 1, 5, &["/login", "/use"]);
     plan.variables = vec!["token".to_owned(), "next".to_owned()];
     let steps = &mut plan.scenarios[0].steps;
-    steps[0].request.path = template(&[("/login/", Value::Iteration)], Escape::Percent);
+    common::request(&mut steps[0]).path = template(&[("/login/", Value::Iteration)], Escape::Percent);
     steps[0].extract =
         vec![extract(0, ExtractFrom::Json("$.token".to_owned())), extract(1, ExtractFrom::Header("x-next".to_owned()))];
-    steps[1].request.path = variable(1, "/use/", Escape::Percent);
-    steps[1].request.headers.push(("Token".to_owned(), variable(0, "Bearer ", Escape::Header)));
-    steps[1].request.method = Method::Post;
-    steps[1].request.body = Body::Text(variable(0, "[", Escape::JsonValue));
+    common::request(&mut steps[1]).path = variable(1, "/use/", Escape::Percent);
+    common::request(&mut steps[1]).headers.push(("Token".to_owned(), variable(0, "Bearer ", Escape::Header)));
+    common::request(&mut steps[1]).method = Method::Post;
+    common::request(&mut steps[1]).body = Body::Text(variable(0, "[", Escape::JsonValue));
     let snapshot = execute(&plan, Segment::WHOLE, 1);
     let requests = recording.take();
     let (login, sent) = (|i: u32| format!("GET /login/{i}"), "POST /use/a%20b%2Fc".to_owned());
@@ -182,8 +182,8 @@ fn cookies_are_each_users_own() {
         Some(_) => (String::new(), String::new()),
     });
     let mut plan = signed(&recording, 4, 3, &["/a", "/b"]);
-    plan.scenarios[0].steps[1].request.method = Method::Post;
-    plan.scenarios[0].steps[1].request.body = Body::Text(template(&[("x", Value::UserId)], Escape::None));
+    common::request(&mut plan.scenarios[0].steps[1]).method = Method::Post;
+    common::request(&mut plan.scenarios[0].steps[1]).body = Body::Text(template(&[("x", Value::UserId)], Escape::None));
     execute(&plan, Segment::WHOLE, 2);
     let users = by_user(&recording.take());
     assert_eq!(users.len(), 4);
@@ -217,13 +217,13 @@ fn redirects_are_followed_on_the_target_and_counted_hop_by_hop() {
     });
     let mut plan = signed(&recording, 1, 1, &["/login", "/keep", "/away", "/loop"]);
     for step in &mut plan.scenarios[0].steps {
-        step.request.redirects = Redirects::SameOrigin;
-        step.request.headers.push(("Real".to_owned(), Template::text(recording.address.to_string())));
-        step.request.headers.push(("Content-Type".to_owned(), Template::text("text/plain")));
+        common::request(step).redirects = Redirects::SameOrigin;
+        common::request(step).headers.push(("Real".to_owned(), Template::text(recording.address.to_string())));
+        common::request(step).headers.push(("Content-Type".to_owned(), Template::text("text/plain")));
     }
     for step in &mut plan.scenarios[0].steps[..2] {
-        step.request.method = Method::Post;
-        step.request.body = Body::Text(template(&[("", Value::Uuid)], Escape::None));
+        common::request(step).method = Method::Post;
+        common::request(step).body = Body::Text(template(&[("", Value::Uuid)], Escape::None));
     }
     plan.scenarios[0].steps[0].checks =
         vec![Check { name: "body".to_owned(), kind: CheckKind::Contains("done".to_owned()) }];
@@ -320,7 +320,7 @@ fn a_user_that_can_send_nothing_neither_ends_nor_hammers() {
     let recording = Recording::start(ok);
     let mut plan = signed(&recording, 1, 3, &["/a"]);
     plan.variables = vec!["nobody-sets-it".to_owned()];
-    plan.scenarios[0].steps[0].request.path = variable(0, "/", Escape::Percent);
+    common::request(&mut plan.scenarios[0].steps[0]).path = variable(0, "/", Escape::Percent);
     let snapshot = execute(&plan, Segment::WHOLE, 1);
     let progress = &snapshot.scenarios[0];
     assert_eq!((progress.iterations, progress.broken_iterations), (0, 3));
@@ -351,8 +351,8 @@ fn a_user_begins_and_ends_with_steps_of_its_own() {
     scenario.flow.nodes = vec![Node::Step(1)];
     scenario.steps[0].extract = vec![extract(0, ExtractFrom::Json("$.token".to_owned()))];
     for step in &mut scenario.steps[1..] {
-        let path = step.request.path.as_text().unwrap();
-        step.request.path = variable(0, &format!("{path}/"), Escape::Percent);
+        let path = common::request(step).path.as_text().unwrap();
+        common::request(step).path = variable(0, &format!("{path}/"), Escape::Percent);
     }
     let snapshot = execute(&plan, Segment::WHOLE, 2);
     assert_eq!(snapshot.scenarios[0].iterations, 6);
@@ -368,7 +368,7 @@ fn what_setup_extracts_all_users_have() {
     let recording = Recording::start(|_| (String::new(), "{\"token\":\"a b\"}".to_owned()));
     let mut plan = signed(&recording, 3, 1, &["/work"]);
     plan.variables = vec!["other".to_owned(), "token".to_owned()];
-    plan.scenarios[0].steps[0].request.path = variable(1, "/work/", Escape::Percent);
+    common::request(&mut plan.scenarios[0].steps[0]).path = variable(1, "/work/", Escape::Percent);
     let mut setup = scenario("setup", iterations(1, 1), &["/login"]);
     setup.role = Role::Setup;
     setup.steps[0].extract = vec![extract(1, ExtractFrom::Json("$.token".to_owned()))];
@@ -399,7 +399,7 @@ fn credentials_are_sent_and_never_said() {
     let step = &mut plan.scenarios[0].steps[0];
     let basic = Template(vec![Part::Text("me:".to_owned()), Part::Value(Value::Env(0), Escape::None)]);
     let header = Template(vec![Part::Text("Basic ".to_owned()), Part::Base64(basic)]);
-    step.request.headers.push(("Authorization".to_owned(), header));
+    common::request(step).headers.push(("Authorization".to_owned(), header));
     step.checks = vec![Check { name: "latency".to_owned(), kind: CheckKind::Contains("no such text".to_owned()) }];
     let materials = Materials::load(&plan, &InMemory(vec![("PASSWORD", b"canary".to_vec())])).unwrap();
     assert!(!format!("{materials:?}").contains("canary"));

@@ -146,7 +146,7 @@ fn every_snapshot_holds_the_ones_before() {
 fn shared_connections_are_never_more_than_planned() {
     let target = TestTarget::start().unwrap();
     let mut plan = plan(target.address(), vec![scenario("one", iterations(30, 5), &["/delay/2"])]);
-    plan.target.connections = Connections::Shared(5);
+    plan.target.connections = Connections::Shared { count: 5, streams: 1 };
     std::thread::scope(|scope| {
         for segment in Segment::all(2) {
             let plan = &plan;

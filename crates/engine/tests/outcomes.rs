@@ -68,7 +68,7 @@ fn a_body_is_sent_and_a_head_has_no_body_in_its_answer() {
     let target = TestTarget::start().unwrap();
     for (method, body) in [(Method::Post, Some("x".repeat(3_000_000))), (Method::Head, None), (Method::Put, None)] {
         let mut plan = plan(target.address(), vec![scenario("one", iterations(3, 4), &["/bytes/1000"])]);
-        let request = &mut plan.scenarios[0].steps[0].request;
+        let request = common::request(&mut plan.scenarios[0].steps[0]);
         request.method = method;
         request.body = body.map_or(Body::None, |body| Body::Text(Template::text(body)));
         target.clear();

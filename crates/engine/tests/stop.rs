@@ -89,7 +89,7 @@ fn a_stop_before_the_begin_ends_the_run() {
 fn who_waits_for_a_connection_is_cut_off_at_once() {
     let target = TestTarget::start().unwrap();
     let mut plan = plan(target.address(), vec![scenario("one", iterations(6, 1), &["/hang"])]);
-    plan.target.connections = Connections::Shared(2);
+    plan.target.connections = Connections::Shared { count: 2, streams: 1 };
     block_on(async {
         let engine = launch(&plan, Segment::WHOLE, 1);
         engine.begin(&[0], Instant::now(), &[]);
@@ -153,7 +153,7 @@ fn setup_and_teardown_are_scenarios_like_others() {
 fn a_stop_leaves_the_teardown_to_come() {
     let target = TestTarget::start().unwrap();
     let mut plan = with_roles(&target, users(&[(5, 5, 60_000)]), "/hang");
-    plan.scenarios[2].steps[0].request.path = proofload_plan::Template::text("/delay/700");
+    common::request(&mut plan.scenarios[2].steps[0]).path = proofload_plan::Template::text("/delay/700");
     block_on(async {
         let engines: Vec<_> = Segment::all(2).map(|segment| launch(&plan, segment, 2)).collect();
         for engine in &engines {
@@ -195,7 +195,7 @@ fn who_is_told_to_end_at_once_waits_for_no_teardown() {
         // After a stop that waits, without one, and within the teardown.
         for (stops, tears_down) in [(true, false), (false, false), (true, true)] {
             let mut plan = plan.clone();
-            plan.scenarios[2].steps[0].request.path = proofload_plan::Template::text("/hang");
+            common::request(&mut plan.scenarios[2].steps[0]).path = proofload_plan::Template::text("/hang");
             target.clear();
             let engine = launch(&plan, Segment::WHOLE, 2);
             engine.begin(&[0], Instant::now(), &[]);

@@ -4,6 +4,7 @@
 //! anywhere. Each function reads one part of the specification and adds what is wrong with it; what is wrong is
 //! replaced by something harmless so that the checks go on.
 
+mod answer;
 mod body;
 mod criteria;
 mod data;
@@ -14,17 +15,18 @@ mod names;
 mod pieces;
 mod request;
 mod scenario;
+mod target;
+mod web_socket;
 
 use proofload_api::data::{Per, Pick};
-use proofload_api::loadtest::{Connections as ApiConnections, RunnerCount, Scale, Target as ApiTarget};
+use proofload_api::loadtest::{RunnerCount, Scale};
 use proofload_api::problem::did_you_mean;
 use proofload_api::units::Micros;
 use proofload_api::{LoadTestSpec, Problem};
 
-use crate::model::{Connections, Criterion, Keep, Level, Load, PLAN_VERSION, Plan, Search, Target};
+use crate::model::{Criterion, Level, Load, PLAN_VERSION, Plan, Search};
 use crate::size::{CostModel, Sizing, size};
 use names::Names;
-use request::Base;
 
 /// The most cells (scenarios x steps x stages) of a plan: each holds histograms on every runner.
 const MAX_CELLS: usize = 2_000;
@@ -80,7 +82,7 @@ impl Problems {
 pub fn compile(spec: &LoadTestSpec, run: &str) -> Result<Compiled, Vec<Problem>> {
     let mut problems = Problems::default();
     let seed = spec.seed.unwrap_or_else(|| seed(run));
-    let (target, base) = target(&spec.target, seed, &mut problems);
+    let (target, base) = target::target(spec, seed, &mut problems);
     let mut names = Names::new(spec);
     let scenarios = scenario::scenarios(spec, &base, &mut names, &mut problems);
     let (variables, columns) = names.finish();
@@ -190,52 +192,6 @@ fn limits(plan: &Plan, problems: &mut Problems) {
     if bytes > MAX_PLAN_BYTES {
         problems.add("spec", format!("a plan of at most {MAX_PLAN_BYTES} bytes"), format!("{bytes} bytes"));
     }
-}
-
-fn target<'a>(target: &'a ApiTarget, seed: u64, problems: &mut Problems) -> (Target, Base<'a>) {
-    let path = "spec.target";
-    if target.timeout == Micros::ZERO || target.timeout > Micros::from_secs(3600) {
-        problems.add(format!("{path}.timeout"), "a time longer than 0s, at most 1h", target.timeout.to_string());
-    }
-    let ApiConnections { per_user, shared, keep_alive, max_requests, max_age } = target.connections;
-    let keep = Keep { max_requests: if keep_alive { max_requests } else { Some(1) }, max_age };
-    let connections = match (per_user, shared) {
-        (None, None) => Connections::PerUser(1),
-        (Some(per_user), None) if per_user > 0 => Connections::PerUser(per_user),
-        (None, Some(shared)) if shared > 0 => Connections::Shared(shared),
-        (per_user, shared) => {
-            let came = format!("perUser: {per_user:?}, shared: {shared:?}");
-            problems.add(format!("{path}.connections"), "either perUser or shared, at least 1", came);
-            Connections::PerUser(1)
-        }
-    };
-    if max_requests == Some(0) {
-        problems.add(format!("{path}.connections.maxRequests"), "at least 1", "0");
-    }
-    if max_age == Some(Micros::ZERO) {
-        let hint = "keepAlive: false gives each request a connection of its own";
-        problems.add_hint(&format!("{path}.connections.maxAge"), "a time longer than 0s", "0s", hint);
-    }
-    let address = request::base_url(&target.base_url, &format!("{path}.baseUrl"), problems);
-    let base = Base {
-        authority: address.authority.clone(),
-        path: address.path,
-        headers: request::headers(&target.headers, target.auth.as_ref(), path, problems),
-        redirects: target.redirects,
-        timeout: target.timeout,
-        close: keep.max_requests == Some(1),
-        boundary: format!("proofload-{seed:016x}"),
-    };
-    let target = Target {
-        host: address.host,
-        port: address.port,
-        authority: address.authority,
-        timeout: target.timeout,
-        connections,
-        keep,
-        cookies: target.cookies,
-    };
-    (target, base)
 }
 
 fn runners(spec: &LoadTestSpec, plan: &Plan, problems: &mut Problems) {

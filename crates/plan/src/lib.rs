@@ -17,9 +17,9 @@ pub use compile::{Compiled, compile, level_of};
 pub use curve::{Span, UserCurve};
 pub use layout::{CellAddress, Layout};
 pub use model::{
-    Body, Check, CheckKind, Condition, Connections, Criterion, DataSet, Extract, ExtractFrom, Flow, Format, Group,
-    Keep, Level, Load, MAX_REDIRECTS, Node, PLAN_VERSION, Piece, Place, Plan, Request, Role, Scenario, Scope, Search,
-    Source, Step, Target, ThinkTime, Variable,
+    Action, Body, Check, CheckKind, Condition, Connections, Criterion, DataSet, Extract, ExtractFrom, Flow, Format,
+    Group, Keep, Level, Load, MAX_REDIRECTS, Node, PLAN_VERSION, Piece, Place, Plan, Protocol, Request, Role, Scenario,
+    Scope, Search, Source, Step, Target, ThinkTime, Tls, Variable, WebSocket,
 };
 pub use segment::Segment;
 pub use size::{CostModel, Sizing, size};

@@ -2,6 +2,7 @@
 
 mod run;
 mod step;
+mod target;
 
 use proofload_api::criterion::Expr;
 use proofload_api::data::{KeyRef, Per, Pick};
@@ -13,11 +14,13 @@ use crate::arrivals::RateCurve;
 use crate::curve::UserCurve;
 
 pub use step::{
-    Body, Check, CheckKind, Condition, Extract, ExtractFrom, Flow, Group, MAX_REDIRECTS, Node, Piece, Request, Step,
+    Action, Body, Check, CheckKind, Condition, Extract, ExtractFrom, Flow, Group, MAX_REDIRECTS, Node, Piece, Request,
+    Step, WebSocket,
 };
+pub use target::{Connections, Keep, Protocol, Target, Tls};
 
 /// Raised by every change to [`Plan`] that an older runner would execute differently.
-pub const PLAN_VERSION: u32 = 2;
+pub const PLAN_VERSION: u32 = 3;
 
 /// What to execute, over all runners.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,44 +47,6 @@ pub struct Plan {
     pub heartbeat_timeout: Micros,
     /// Width of a bucket of the timeline. All runners use the same, so that they merge bucket by bucket.
     pub timeline_width: Micros,
-}
-
-/// The service under test.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Name or address to connect to; an IPv6 address without brackets.
-    pub host: String,
-    /// Port to connect to.
-    pub port: u16,
-    /// The `Host` header.
-    pub authority: String,
-    /// From the intended time of a request to the last byte of its response.
-    pub timeout: Micros,
-    /// How users share connections.
-    pub connections: Connections,
-    /// How long they keep them.
-    pub keep: Keep,
-    /// Whether each user keeps cookies.
-    pub cookies: bool,
-}
-
-/// How users share connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Connections {
-    /// So many for each user, used in turn.
-    PerUser(u32),
-    /// So many for all users of all runners together.
-    Shared(u32),
-}
-
-/// How long connections are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Keep {
-    /// The most requests over one; 1 without keep-alive, which the requests then say (`Connection: close`).
-    pub max_requests: Option<u32>,
-    /// The longest.
-    pub max_age: Option<Micros>,
 }
 
 /// Where bytes come from that are not in the plan. Runners find them as files: `DIR/NAME`, where `NAME` is the source's

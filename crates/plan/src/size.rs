@@ -4,7 +4,7 @@ use proofload_api::loadtest::{RunnerCount, Runners};
 use proofload_api::units::Micros;
 use serde::Serialize;
 
-use crate::model::{Connections, Level, Load, Node, Plan, Scenario};
+use crate::model::{Action, Connections, Level, Load, Node, Plan, Protocol, Scenario, Step, WebSocket};
 
 /// What load costs a runner. Measured; docs/sizing.md says how, and what the margins are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,7 +59,7 @@ pub struct Sizing {
 /// Sizes a plan. What the user fixed stays fixed.
 pub fn size(plan: &Plan, runners: &Runners, model: &CostModel) -> Sizing {
     let users = plan.peak_users();
-    let rate = plan.main().iter().map(|scenario| likely_rate(scenario, model)).fold(0, u64::saturating_add);
+    let rate = likely_rate(plan, model);
     let (count, reason) = match runners.count {
         RunnerCount::Fixed(count) => (count, format!("count is set to {count}")),
         RunnerCount::Auto => automatic(plan, users, rate, model),
@@ -85,7 +85,7 @@ fn automatic(plan: &Plan, users: u32, rate: u64, model: &CostModel) -> (u32, Str
     // users of any open model: a runner without one would drop each of its arrivals.
     let connections = match plan.target.connections {
         Connections::PerUser(_) => u32::MAX,
-        Connections::Shared(connections) => connections,
+        Connections::Shared { count, .. } => count,
     };
     let open = plan.main().iter().map(|scenario| &scenario.load).filter(|load| load.is_open());
     let open = open.map(Load::users).min().unwrap_or(u32::MAX);
@@ -99,18 +99,44 @@ fn automatic(plan: &Plan, users: u32, rate: u64, model: &CostModel) -> (u32, Str
     (count, reason)
 }
 
-/// Requests per second: of a closed model, were the target to answer in the model's response time; of an open one, at
-/// its highest rate.
-fn likely_rate(scenario: &Scenario, model: &CostModel) -> u64 {
+/// Requests per second of all scenarios together.
+fn likely_rate(plan: &Plan, model: &CostModel) -> u64 {
+    let rate = |is_open: bool| {
+        let scenarios = plan.main().iter().filter(|scenario| scenario.load.is_open() == is_open);
+        scenarios.map(|scenario| rate_of(scenario, model)).fold(0, u64::saturating_add)
+    };
+    let most = at_once(plan).saturating_mul(1_000_000) / model.response_time.0;
+    rate(true).saturating_add(rate(false).min(most))
+}
+
+/// How many requests can be under way over all shared connections. Web sockets are beside them.
+fn at_once(plan: &Plan) -> u64 {
+    let mut steps = plan.main().iter().flat_map(|scenario| &scenario.steps);
+    match plan.target.connections {
+        Connections::PerUser(_) => u64::MAX,
+        Connections::Shared { .. } if steps.any(|step| matches!(step.action, Action::WebSocket(_))) => u64::MAX,
+        Connections::Shared { count, .. } if plan.target.protocol == Protocol::Http1 => u64::from(count),
+        Connections::Shared { count, streams } => u64::from(count) * u64::from(streams),
+    }
+}
+
+/// Requests per second of a scenario: of a closed model, were the target to answer in the model's response time; of an
+/// open one, at its highest rate.
+fn rate_of(scenario: &Scenario, model: &CostModel) -> u64 {
     let pause = scenario.think_time.map_or(0, |think| think.mean().0);
     let open = |per_hour: u64| per_hour.saturating_mul(requests_per_iteration(scenario)).div_ceil(3600);
     let closed = |users: u32| {
-        let users = u64::from(users);
-        let likely = users * 1_000_000 / (pause + model.response_time.0);
+        let Work { requests, holds, held } = mean_iteration(scenario);
+        let requests = u128::from(requests);
+        let time = requests * u128::from(pause + model.response_time.0)
+            + u128::from(holds) * u128::from(pause)
+            + u128::from(held);
+        let likely = u128::from(users) * 1_000_000 * requests / time.max(1);
         let paced = scenario.pacing.map_or(u64::MAX, |pacing| {
-            users.saturating_mul(requests_per_iteration(scenario)).saturating_mul(1_000_000) / pacing.0.max(1)
+            u64::from(users).saturating_mul(requests_per_iteration(scenario)).saturating_mul(1_000_000)
+                / pacing.0.max(1)
         });
-        likely.min(paced)
+        u64::try_from(likely).unwrap_or(u64::MAX).min(paced)
     };
     match &scenario.load {
         Load::Users(curve) => closed(curve.peak()),
@@ -123,25 +149,70 @@ fn likely_rate(scenario: &Scenario, model: &CostModel) -> u64 {
     }
 }
 
+/// What a part of a flow does.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    /// Requests that it sends.
+    requests: u64,
+    /// How often it holds a web socket open, which is no request.
+    holds: u64,
+    /// How long, in all, in microseconds.
+    held: u64,
+}
+
+impl Work {
+    fn times(self, times: u64) -> Self {
+        let times = |number: u64| number.saturating_mul(times);
+        Self { requests: times(self.requests), holds: times(self.holds), held: times(self.held) }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            holds: self.holds.saturating_add(other.holds),
+            held: self.held.saturating_add(other.held),
+        }
+    }
+}
+
 /// How many requests an iteration sends: all of a sequence, or of the largest that it may be one of. A loop with a
 /// condition counts once, since nobody knows how often it holds.
 fn requests_per_iteration(scenario: &Scenario) -> u64 {
     let nodes = &scenario.flow.nodes;
     match &scenario.flow.weights {
-        None => nodes.iter().map(requests).fold(0, u64::saturating_add),
+        None => all(nodes, &scenario.steps).requests,
         Some(weights) => {
             let drawn = nodes.iter().zip(weights).filter(|(_, weight)| **weight > 0);
-            drawn.map(|(node, _)| requests(node)).max().unwrap_or(1)
+            drawn.map(|(node, _)| work(node, &scenario.steps).requests).max().unwrap_or(1)
         }
     }
 }
 
-fn requests(node: &Node) -> u64 {
+/// What an iteration does; of a weighted flow, what many of them do.
+fn mean_iteration(scenario: &Scenario) -> Work {
+    let nodes = &scenario.flow.nodes;
+    match &scenario.flow.weights {
+        None => all(nodes, &scenario.steps),
+        Some(weights) => {
+            let drawn = nodes.iter().zip(weights).map(|(node, weight)| (work(node, &scenario.steps), *weight));
+            drawn.fold(Work::default(), |sum, (work, weight)| sum.and(work.times(u64::from(weight))))
+        }
+    }
+}
+
+fn all(nodes: &[Node], steps: &[Step]) -> Work {
+    nodes.iter().map(|node| work(node, steps)).fold(Work::default(), Work::and)
+}
+
+fn work(node: &Node, steps: &[Step]) -> Work {
     match node {
-        Node::Step(_) => 1,
+        Node::Step(step) => match steps.get(*step).map(|step| &step.action) {
+            Some(Action::WebSocket(WebSocket::Hold(time))) => Work { requests: 0, holds: 1, held: time.0 },
+            _ => Work { requests: 1, ..Work::default() },
+        },
         Node::Group(group) => {
             let times = if group.condition.is_some() { 1 } else { u64::from(group.repeat) };
-            times.saturating_mul(group.nodes.iter().map(requests).fold(0, u64::saturating_add))
+            all(&group.nodes, steps).times(times)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proofload_api::Outcome;
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::{DIGITS, EncodedTimes, InvalidHistogram, Times};
+use crate::histogram::{DIGITS, EncodedTimes, InvalidHistogram, Sum, Times};
 
 /// What is known of one finished request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,23 +88,27 @@ impl Cell {
 
     /// Adds another cell. Commutative, associative, exact; damaged counters saturate rather than wrap.
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.outcomes.iter_mut().zip(&other.outcomes) {
-            *mine = mine.saturating_add(*theirs);
-        }
-        for (status, count) in &other.statuses {
-            let mine = self.statuses.entry(*status).or_default();
-            *mine = mine.saturating_add(*count);
-        }
+        self.add_counts(&other.counts());
         for (outcome, times) in &other.latency {
             self.latency.entry(*outcome).or_default().add(times);
         }
         self.service_time.add(&other.service_time);
+    }
+
+    fn add_counts(&mut self, other: &Counts<'_>) {
+        for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *mine = mine.saturating_add(*theirs);
+        }
+        for (status, count) in other.statuses {
+            let mine = self.statuses.entry(*status).or_default();
+            *mine = mine.saturating_add(*count);
+        }
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         if self.checks.len() < other.checks.len() {
             self.checks.resize_with(other.checks.len(), CheckCount::default);
         }
-        for (mine, theirs) in self.checks.iter_mut().zip(&other.checks) {
+        for (mine, theirs) in self.checks.iter_mut().zip(other.checks) {
             mine.add(*theirs);
         }
         self.dropped = self.dropped.saturating_add(other.dropped);
@@ -184,6 +188,65 @@ impl Cell {
     }
 }
 
+/// What of a cell is no distribution.
+struct Counts<'a> {
+    outcomes: &'a [u64; Outcome::COUNT],
+    statuses: &'a BTreeMap<u16, u64>,
+    bytes_out: u64,
+    bytes_in: u64,
+    checks: &'a [CheckCount],
+    dropped: u64,
+}
+
+impl Cell {
+    fn counts(&self) -> Counts<'_> {
+        let Self { outcomes, statuses, bytes_out, bytes_in, checks, dropped, .. } = self;
+        Counts { outcomes, statuses, bytes_out: *bytes_out, bytes_in: *bytes_in, checks, dropped: *dropped }
+    }
+}
+
+/// A sum of many cells.
+pub(crate) struct CellSum {
+    counts: Cell,
+    latency: BTreeMap<Outcome, Sum>,
+    service_time: Sum,
+}
+
+impl Default for CellSum {
+    fn default() -> Self {
+        Self { counts: Cell::default(), latency: BTreeMap::new(), service_time: Sum::new(DIGITS) }
+    }
+}
+
+impl CellSum {
+    /// Adds what of a cell is no distribution.
+    pub(crate) fn add_counts(&mut self, cell: &EncodedCell) {
+        let EncodedCell { outcomes, statuses, bytes_out, bytes_in, checks, dropped, .. } = cell;
+        let (bytes_out, bytes_in, dropped) = (*bytes_out, *bytes_in, *dropped);
+        self.counts.add_counts(&Counts { outcomes, statuses, bytes_out, bytes_in, checks, dropped });
+    }
+
+    /// Does something with each distribution of a cell and the sum of those like it, up to the first error.
+    pub(crate) fn each<'a, E>(
+        &mut self,
+        cell: &'a EncodedCell,
+        mut action: impl FnMut(&mut Sum, &'a EncodedTimes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (outcome, times) in &cell.latency {
+            action(self.latency.entry(*outcome).or_insert_with(|| Sum::new(DIGITS)), times)?;
+        }
+        action(&mut self.service_time, &cell.service_time)
+    }
+
+    /// The sum as a cell.
+    pub(crate) fn finish(self) -> Cell {
+        let latency = self.latency.iter().map(|(outcome, sum)| (*outcome, sum.finish()));
+        // What one damaged snapshot alone had, and was taken away again.
+        let latency = latency.filter(|(_, times)| !times.is_empty()).collect();
+        Cell { latency, service_time: self.service_time.finish(), ..self.counts }
+    }
+}
+
 /// A cell as it stands in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // The fields are those of `Cell`.
@@ -206,12 +269,10 @@ impl EncodedCell {
 
     /// The cell.
     pub fn decode(&self) -> Result<Cell, InvalidHistogram> {
-        let latency = self.latency.iter().map(|(outcome, times)| Ok((*outcome, times.decode(DIGITS)?)));
-        Ok(Cell {
-            latency: latency.collect::<Result<_, InvalidHistogram>>()?,
-            service_time: self.service_time.decode(DIGITS)?,
-            ..self.counts()
-        })
+        let mut sum = CellSum::default();
+        sum.each(self, Sum::add)?;
+        sum.add_counts(self);
+        Ok(sum.finish())
     }
 
     /// The cell without its distributions.

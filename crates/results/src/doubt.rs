@@ -6,7 +6,7 @@ use proofload_plan::{Load, Plan, Scope, Segment};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::health::saturation;
+use crate::health::{Strain, saturation};
 use crate::shortfall::{dropped, starved, unfinished};
 use crate::snapshot::{Aborted, EndCause, LevelRecord, RunnerState};
 use crate::totals::{RunnerTotals, Totals};
@@ -46,6 +46,8 @@ pub enum DoubtKind {
     UnfinishedIterations,
     /// The generator could not keep up.
     Saturated,
+    /// The generator had no file or no local port left for a connection: some of the errors are its own.
+    Exhausted,
     /// The runners began too far apart.
     Skew,
     /// Arrivals found no free user, and were not sent.
@@ -58,6 +60,11 @@ impl DoubtKind {
     /// Whether it changes times by itself, rather than by load that is missing.
     pub const fn is_own_slowness(self) -> bool {
         matches!(self, Self::Saturated)
+    }
+
+    /// Whether it adds errors that are not the target's.
+    pub const fn is_own_error(self) -> bool {
+        matches!(self, Self::Exhausted)
     }
 }
 
@@ -114,8 +121,8 @@ pub fn doubts(plan: &Plan, runners: u32, totals: &Totals, circumstances: &Circum
     found.extend(dropped(plan, totals));
     found.extend(starved(plan, totals));
     for (index, runner) in &totals.runners {
-        let doubt = |text| Doubt::new(DoubtKind::Saturated, Some(*index), None, text);
-        found.extend(saturation(*index, runner, runners).map(doubt));
+        let doubt = |strain: Strain| Doubt::new(strain.kind.doubt(), Some(*index), None, strain.text);
+        found.extend(saturation(*index, runner, runners).into_iter().map(doubt));
     }
     let skew = skew(plan, totals, circumstances);
     if skew > MAX_SKEW {

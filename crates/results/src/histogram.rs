@@ -1,8 +1,12 @@
 //! Distributions of times: HDR histograms of microseconds, and their compact form for the wire.
 
+mod sum;
+
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use hdrhistogram::serialization::{Serializer, V2Serializer};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use sum::Sum;
 
 /// The longest time that is told apart from a longer one: one hour, in microseconds. Longer times count as this.
 pub const LONGEST: u64 = 3_600_000_000;
@@ -107,36 +111,9 @@ pub struct InvalidHistogram {
 impl EncodedTimes {
     /// The distribution, which must have so many digits. Bounded memory, whatever the bytes are.
     pub fn decode(&self, digits: u8) -> Result<Times, InvalidHistogram> {
-        let invalid = |came: String| InvalidHistogram { expected: digits, came };
-        let mut times = Times::with_digits(digits);
-        if self.0.is_empty() {
-            return Ok(times);
-        }
-        self.check_header(digits).map_err(invalid)?;
-        let histogram: Histogram<u64> =
-            Deserializer::new().deserialize(&mut &self.0[..]).map_err(|error| invalid(error.to_string()))?;
-        times.0.add(&histogram).map_err(|error| invalid(error.to_string()))?;
-        Ok(times)
-    }
-
-    /// The V2 header is cookie, payload length, normalizing offset, digits (4 bytes each), lowest, highest, conversion
-    /// ratio (8 bytes each). Length, digits, lowest and highest decide how much is allocated, so they are checked before
-    /// that.
-    fn check_header(&self, digits: u8) -> Result<(), String> {
-        const HEADER: usize = 40;
-        let Some(header) = self.0.first_chunk::<HEADER>() else { return Err("a cut-off header".to_owned()) };
-        let field = |from: usize, to: usize| header[from..to].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        let (length, came, lowest, highest) = (field(4, 8), field(12, 16), field(16, 24), field(24, 32));
-        if length != (self.0.len() - HEADER) as u64 {
-            return Err(format!("{} bytes instead of {length}", self.0.len() - HEADER));
-        }
-        if came != u64::from(digits) {
-            return Err(format!("{came} digits"));
-        }
-        if lowest != 1 || highest > 4 * LONGEST {
-            return Err(format!("values from {lowest} to {highest}"));
-        }
-        Ok(())
+        let mut sum = Sum::new(digits);
+        sum.add(self)?;
+        Ok(sum.finish())
     }
 }
 

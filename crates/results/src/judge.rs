@@ -6,6 +6,7 @@
 //! | doubt | a pass becomes | a fail becomes `Untrusted` where |
 //! | --- | --- | --- |
 //! | the generator was saturated | `Untrusted` | a time was too long, or anything of the next row |
+//! | the generator had no file or port left for some connections | `Untrusted` | always: errors are too many, and requests that wait for them too few or too late |
 //! | load is missing: a runner lost, stopped early or not heard of at the end, the run stopped, iterations not done, runners apart | `Untrusted` | a rate, a count or a time was too low, or the share of bad answers: more load could have raised them |
 //! | either | `Untrusted` | `!=` on such a figure does not hold (`==` counts as too high or too low, as it is) |
 //!
@@ -105,7 +106,7 @@ fn explains(doubt: &Doubt, expr: &Expr, observed: f64) -> bool {
     let is_equal = expr.operator == Operator::NotEqual;
     let is_too_high = !is_equal && observed > expr.limit.amount;
     let is_slow = doubt.kind.is_own_slowness() && expr.metric.is_distribution();
-    (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
+    doubt.kind.is_own_error() || (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
 }
 
 /// Whether a criterion may not hold only since some of the load is missing.

@@ -15,6 +15,7 @@ pub mod live;
 pub mod merge;
 pub mod part;
 mod phase;
+pub mod pressure;
 mod reason;
 pub mod report;
 pub mod search;
@@ -30,12 +31,13 @@ mod words;
 pub use cell::{Cell, CheckCount, EncodedCell, Sample};
 pub use doubt::{Circumstances, Doubt, DoubtKind, LostRunner, doubts};
 pub use figures::{Figures, TimeFigures};
-pub use health::Generator;
+pub use health::{Generator, Strain, StrainKind};
 pub use histogram::{EncodedTimes, Times};
 pub use judge::{Judgement, judge, verdict};
 pub use merge::{ForeignSnapshot, SnapshotSet};
 pub use part::{Part, Region};
 pub use phase::phase;
+pub use pressure::{Pressure, Ratio};
 pub use report::{Input, Report};
 pub use snapshot::{
     Aborted, EncodedBucket, EndCause, ErrorRecord, GeneratorRecord, LevelRecord, RunnerState, ScenarioProgress,

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use proofload_api::Outcome;
-use proofload_api::status::LiveStatus;
+use proofload_api::status::{GeneratorStatus, LiveStatus};
 use proofload_api::units::{short_share, short_time};
+use proofload_api::{Micros, Outcome};
 
 use crate::cell::EncodedCell;
-use crate::histogram::{DIGITS, Times};
+use crate::health::{Strain, cpu, strains, throttled};
+use crate::histogram::{DIGITS, Sum};
 use crate::merge::SnapshotSet;
+use crate::pressure::Ratio;
 use crate::report::Report;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{GeneratorRecord, RunnerState, Snapshot};
 use crate::status::errors;
-use crate::words::share;
+use crate::words::{share, things};
 
 /// What a look at a run leaves for the next one: for each runner its requests so far, and for how long it has been at
 /// work by its own clock.
@@ -45,9 +47,9 @@ impl Mark {
 }
 
 /// A run as it is now: requests per second since an earlier look; p99 and errors of the whole run so far; users of the
-/// runners that are not lost. Decodes one histogram at a time, so that it costs no more for a plan of many steps.
+/// runners that are not lost. Makes one sum, so that it holds no more for a plan of many steps.
 pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> bool) -> LiveStatus {
-    let mut latency = Times::new();
+    let mut latency = Sum::new(DIGITS);
     let (mut answered, mut failed) = (0_u64, 0_u64);
     for cell in snapshots.iter().flat_map(|snapshot| snapshots.cells_of_load(snapshot)) {
         let count = |outcome: Outcome| cell.outcomes[outcome.index()];
@@ -55,14 +57,46 @@ pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> b
         let errors = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error()).map(count);
         failed = errors.fold(failed, u64::saturating_add);
         // What cannot be read is said in the report, at the end.
-        cell.latency.iter().filter_map(|(_, times)| times.decode(DIGITS).ok()).for_each(|times| latency.add(&times));
+        cell.latency.iter().for_each(|(_, times)| drop(latency.add(times)));
     }
+    let latency = latency.finish();
     let at_work = snapshots.iter().filter(|snapshot| !is_lost(snapshot.segment.index));
     LiveStatus {
         users: at_work.map(|snapshot| snapshots.users_of_load(snapshot)).fold(0, u32::saturating_add),
         rps: Mark::of(snapshots).rate_since(earlier).round() as u64,
         p99: p99(latency.percentile(99.0)),
         errors: if answered == 0 { "-".to_owned() } else { short_share(share(failed, answered)) },
+    }
+}
+
+/// What runners that send load have too little of just now. Needs no figures: it is in every answer of a runner.
+pub fn warnings<'a>(runners: u32, snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Vec<Strain> {
+    let at_work = snapshots.into_iter().filter(|snapshot| snapshot.state == RunnerState::Running);
+    at_work.flat_map(|snapshot| strains(snapshot.segment.index, &snapshot.generator, runners)).collect()
+}
+
+/// The generator while a run is under way: figures of the run so far, and what it has too little of just now.
+pub fn generator(snapshots: &SnapshotSet, skew: Micros, warnings: &[Strain]) -> GeneratorStatus {
+    let records = || snapshots.iter().map(|snapshot| &snapshot.generator);
+    let most = |of: fn(&GeneratorRecord) -> Ratio| {
+        short_share(records().map(of).fold(Ratio::default(), Ratio::larger).share())
+    };
+    let mut lateness = Sum::new(DIGITS);
+    records().for_each(|record| drop(lateness.add(&record.lateness)));
+    let lateness = lateness.finish();
+    let more = warnings.len().saturating_sub(GeneratorStatus::MOST_WARNINGS);
+    let mut texts: Vec<String> =
+        warnings.iter().take(GeneratorStatus::MOST_WARNINGS).map(|strain| strain.text.clone()).collect();
+    if more > 0 {
+        texts.push(format!("and {}", things(more as u64, "more warning")));
+    }
+    GeneratorStatus {
+        healthy: warnings.is_empty(),
+        cpu: most(cpu),
+        throttled: most(throttled),
+        lateness_p99: p99(lateness.percentile(99.0)),
+        skew: short_time(skew.0 as f64),
+        warnings: texts,
     }
 }
 

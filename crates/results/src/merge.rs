@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use proofload_plan::{Plan, Scope};
 
 use crate::cell::EncodedCell;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{MAX_BUCKETS, Snapshot};
 use crate::totals::Totals;
 
 /// The latest snapshot of each runner of one run.
@@ -46,6 +46,9 @@ pub enum ForeignSnapshot {
         /// Of so many.
         count: u32,
     },
+    /// With a timeline that no runner has.
+    #[error("expected a timeline of at most {MAX_BUCKETS} buckets, got {0}")]
+    Timeline(usize),
     /// Of another plan.
     #[error("expected a snapshot with {expected} {what}, got {came}: runner and conductor have different plans")]
     Shape {
@@ -109,6 +112,9 @@ impl SnapshotSet {
             came if came == expected => Ok(()),
             came => Err(ForeignSnapshot::Shape { what, expected, came }),
         };
+        if snapshot.timeline.len() > MAX_BUCKETS {
+            return Err(ForeignSnapshot::Timeline(snapshot.timeline.len()));
+        }
         shape("scenarios", self.scenarios, snapshot.scenarios.len())?;
         shape("cells", self.cells, snapshot.cells.len())
     }

@@ -174,7 +174,8 @@ pub struct ScenarioLoad {
     pub iterations: u64,
     /// Iterations that the scenario's end cut off.
     pub cut_iterations: u64,
-    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract, or a web socket
+    /// that was not open.
     #[serde(default)]
     pub broken_iterations: u64,
     /// Arrivals that found no free user, and were not sent.

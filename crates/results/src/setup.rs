@@ -5,6 +5,7 @@ use proofload_plan::{Plan, Scope};
 
 use crate::cell::Cell;
 use crate::part::{Part, Region};
+use crate::shortfall::why_broken;
 use crate::snapshot::Snapshot;
 use crate::totals::{ScenarioTotals, Totals};
 
@@ -28,15 +29,15 @@ pub(crate) fn failure_in(plan: &Plan, scenario: usize, totals: &Totals) -> Optio
 }
 
 fn why(plan: &Plan, scenario: usize, progress: &ScenarioTotals, cell: impl Fn(Scope) -> Cell) -> Option<String> {
-    let steps = &plan.scenarios.get(scenario)?.steps;
-    for (place, step) in steps.iter().enumerate() {
+    let planned = plan.scenarios.get(scenario)?;
+    for (place, step) in planned.steps.iter().enumerate() {
         let cell = cell(Scope::Steps(scenario, place, 1));
         if let Some(outcome) = Outcome::ALL.into_iter().find(|outcome| outcome.is_error() && cell.count(*outcome) > 0) {
             return Some(format!("the outcome of step {} was {outcome}", step.name));
         }
     }
     if progress.broken_iterations > 0 {
-        return Some("a step needed a value that an earlier one had not extracted".to_owned());
+        return Some(why_broken(planned).to_owned());
     }
     if progress.starved > 0 {
         return Some("there was no row left in its data".to_owned());

@@ -3,7 +3,7 @@
 use proofload_api::criterion::Metric;
 use proofload_api::loadtest::Severity;
 use proofload_api::units::short_share;
-use proofload_plan::{Criterion, Load, Plan, Role, Scenario, Scope};
+use proofload_plan::{Action, Criterion, Load, Plan, Role, Scenario, Scope};
 
 use crate::doubt::{Doubt, DoubtKind, LostRunner};
 use crate::search::is_finished;
@@ -95,16 +95,30 @@ pub(crate) fn without_judged(doubts: Vec<Doubt>, criteria: &[Criterion]) -> Vec<
     doubts.into_iter().filter(|doubt| !(is_judged && doubt.kind == DoubtKind::DroppedArrivals)).collect()
 }
 
+/// Why iterations of a scenario may have ended early.
+pub(crate) fn why_broken(scenario: &Scenario) -> &'static str {
+    if scenario.steps.iter().any(|step| matches!(step.action, Action::WebSocket(_))) {
+        "a step needed a web socket that was not open, or a value that an earlier one had not extracted"
+    } else {
+        "a step needed a value that an earlier one had not extracted"
+    }
+}
+
 /// What should be known of a run, and changes no verdict. `begun` is whether any load or setup was begun, `lost` which
 /// runners are gone.
 pub(crate) fn findings(plan: &Plan, totals: &Totals, begun: bool, lost: &[LostRunner]) -> Vec<String> {
     let mut found = Vec::new();
+    // The first, so that it is never among those that are not named.
+    if begun && plan.target.tls.as_ref().is_some_and(|tls| !tls.verify) {
+        found.push("The target's certificate was not checked (insecureSkipVerify).".to_owned());
+    }
     for (scenario, done) in load(plan, totals) {
         if done.broken_iterations > 0 {
             found.push(format!(
-                "{} of scenario {} broke off, since a step needed a value that an earlier one had not extracted.",
+                "{} of scenario {} broke off, since {}.",
                 things(done.broken_iterations, "iteration"),
                 scenario.name,
+                why_broken(scenario),
             ));
         }
         let Load::Search(search) = &scenario.load else { continue };

@@ -6,18 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::cell::EncodedCell;
 use crate::histogram::EncodedTimes;
+use crate::pressure::Pressure;
 
 /// The first bytes of an encoded snapshot.
 const MAGIC: [u8; 4] = *b"PLSN";
 
 /// Raised by every change of [`Snapshot`]'s encoding.
-pub const SNAPSHOT_VERSION: u16 = 2;
+pub const SNAPSHOT_VERSION: u16 = 3;
 
 /// The most bytes of an encoded snapshot: what a reader needs to be ready for.
 pub const MAX_SNAPSHOT_BYTES: usize = 64 << 20;
 
 /// The most different errors that a runner describes; all are counted all the same, in the cells.
 pub const MAX_ERRORS: usize = 200;
+/// The most buckets of the timeline; the last one takes what comes after.
+pub const MAX_BUCKETS: usize = 600;
 
 /// Everything that one runner has measured so far. All times are microseconds from the run's begin unless said
 /// otherwise.
@@ -128,7 +131,8 @@ pub struct ScenarioProgress {
     pub iterations: u64,
     /// Iterations cut off by the end of the scenario.
     pub cut_iterations: u64,
-    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract, or a web socket
+    /// that was not open.
     pub broken_iterations: u64,
     /// Arrivals that found no free user.
     pub dropped: u64,
@@ -209,6 +213,16 @@ pub struct GeneratorRecord {
     pub memory: u64,
     /// Actual minus intended send time of every request.
     pub lateness: EncodedTimes,
+    /// The latest window; nothing before there is one, and after the end.
+    pub recent: Pressure,
+    /// Of all whole windows the worst, each resource by itself.
+    pub worst: Pressure,
+    /// Connections that failed since the process may open no more files.
+    pub without_file: u64,
+    /// Connections that failed since no local port was left for the target's address.
+    pub without_port: u64,
+    /// How many local ports there are for connections to one address; 0 where the kernel does not say.
+    pub ports: u32,
 }
 
 /// Bytes that are not a snapshot that this version can read.
@@ -247,7 +261,7 @@ impl Snapshot {
 
     /// Users at work now.
     pub fn users(&self) -> u32 {
-        self.scenarios.iter().map(|scenario| scenario.users).sum()
+        self.scenarios.iter().map(|scenario| scenario.users).fold(0, u32::saturating_add)
     }
 
     /// Whether this is the last snapshot of a runner that did all of its share.

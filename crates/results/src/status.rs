@@ -86,6 +86,8 @@ impl From<&Generator> for GeneratorStatus {
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |lateness| short_time(lateness.p99 as f64)),
             skew: short_time(generator.skew as f64),
+            // What it had too little of is among the doubts, which the message tells.
+            warnings: Vec::new(),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 use proofload_api::{Micros, Outcome};
 use proofload_plan::{Layout, Plan, Scope};
 
-use crate::cell::Cell;
-use crate::histogram::{DIGITS, InvalidHistogram, TIMELINE_DIGITS, Times};
+use crate::cell::{Cell, CellSum, EncodedCell};
+use crate::histogram::{DIGITS, EncodedTimes, InvalidHistogram, Sum, TIMELINE_DIGITS, Times};
 use crate::snapshot::{ErrorRecord, GeneratorRecord, LevelRecord, MAX_ERRORS, RunnerState, ScenarioProgress, Snapshot};
 
 /// What all runners measured together. All times are microseconds from the run's begin.
@@ -58,7 +58,8 @@ pub struct ScenarioTotals {
     pub iterations: u64,
     /// Iterations cut off by the end of the scenario.
     pub cut_iterations: u64,
-    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract.
+    /// Iterations that ended early, since a step needed a value that an earlier one had failed to extract, or a web socket
+    /// that was not open.
     pub broken_iterations: u64,
     /// Arrivals that found no free user.
     pub dropped: u64,
@@ -88,22 +89,16 @@ impl Bucket {
         Self { requests: 0, errors: 0, users: 0, latency: Times::coarse() }
     }
 
-    /// Adds a bucket of another runner of the same time: their users are at work together.
-    fn add(&mut self, other: &Self) {
-        self.users = self.users.saturating_add(other.users);
-        self.add_counts(other);
+    fn with(self, latency: &Sum) -> Self {
+        Self { latency: latency.finish(), ..self }
     }
 
     /// Adds the bucket that follows in time: its users are the same ones.
     pub(crate) fn append(&mut self, next: &Self) {
         self.users = self.users.max(next.users);
-        self.add_counts(next);
-    }
-
-    fn add_counts(&mut self, other: &Self) {
-        self.requests = self.requests.saturating_add(other.requests);
-        self.errors = self.errors.saturating_add(other.errors);
-        self.latency.add(&other.latency);
+        self.requests = self.requests.saturating_add(next.requests);
+        self.errors = self.errors.saturating_add(next.errors);
+        self.latency.add(&next.latency);
     }
 }
 
@@ -138,59 +133,33 @@ impl ScenarioTotals {
 impl Totals {
     pub(crate) fn of<'a>(snapshots: impl Iterator<Item = &'a Snapshot>, plan: &Plan) -> Self {
         let layout = plan.layout();
-        let mut totals = Self {
-            cells: vec![Cell::default(); layout.len()],
-            timeline: Vec::new(),
-            errors: Vec::new(),
-            scenarios: vec![ScenarioTotals::default(); plan.scenarios.len()],
-            lateness: Times::new(),
-            runners: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-            layout,
-            main: plan.main().len(),
-        };
-        let mut errors = BTreeMap::new();
+        let mut sums = Sums::new(plan, layout.len());
+        let (mut runners, mut unreadable, mut errors) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for snapshot in snapshots {
-            match Decoded::of(snapshot) {
-                Ok(decoded) => {
-                    totals.add(snapshot, decoded);
+            match sums.add(snapshot, &layout) {
+                Ok(runner) => {
+                    runners.insert(snapshot.segment.index, runner);
                     snapshot.errors.iter().for_each(|error| add_error(&mut errors, error));
                 }
                 Err(error) => {
-                    totals.unreadable.insert(snapshot.segment.index, error.to_string());
+                    unreadable.insert(snapshot.segment.index, error.to_string());
                 }
             }
         }
-        totals.errors = errors.into_values().collect();
-        totals.errors.sort_by_key(|error: &ErrorRecord| std::cmp::Reverse(error.count));
-        totals.errors.truncate(MAX_ERRORS);
-        totals
-    }
-
-    fn add(&mut self, snapshot: &Snapshot, decoded: Decoded) {
-        let load = decoded.cells.get(self.layout.cells_of(Scope::Run)).unwrap_or_default();
-        let requests = load.iter().map(Cell::requests).fold(0, u64::saturating_add);
-        for (sum, cell) in self.cells.iter_mut().zip(&decoded.cells) {
-            sum.add(cell);
+        let mut errors: Vec<ErrorRecord> = errors.into_values().collect();
+        errors.sort_by_key(|error| std::cmp::Reverse(error.count));
+        errors.truncate(MAX_ERRORS);
+        Self {
+            cells: sums.cells.into_iter().map(CellSum::finish).collect(),
+            timeline: sums.timeline.into_iter().map(|(bucket, latency)| bucket.with(&latency)).collect(),
+            errors,
+            scenarios: sums.scenarios,
+            lateness: sums.lateness.finish(),
+            runners,
+            unreadable,
+            layout,
+            main: plan.main().len(),
         }
-        for (at, bucket) in decoded.timeline.into_iter().enumerate() {
-            match self.timeline.get_mut(at) {
-                Some(sum) => sum.add(&bucket),
-                None => self.timeline.push(bucket),
-            }
-        }
-        for (sum, progress) in self.scenarios.iter_mut().zip(&snapshot.scenarios) {
-            sum.add(progress, snapshot.generator.elapsed);
-        }
-        self.lateness.add(&decoded.lateness);
-        let runner = RunnerTotals {
-            state: snapshot.state,
-            requests,
-            scenarios: snapshot.scenarios.clone(),
-            generator: snapshot.generator.clone(),
-            lateness: decoded.lateness,
-        };
-        self.runners.insert(snapshot.segment.index, runner);
     }
 
     /// The layout of [`Totals::cells`].
@@ -241,29 +210,88 @@ impl Totals {
     }
 }
 
-/// The histograms of one snapshot. All of them before any is added: a snapshot is counted as a whole or not at all.
-struct Decoded {
-    cells: Vec<Cell>,
-    timeline: Vec<Bucket>,
-    lateness: Times,
+/// What the snapshots add up to, while they are added.
+struct Sums {
+    cells: Vec<CellSum>,
+    /// Each bucket without its latency, and that.
+    timeline: Vec<(Bucket, Sum)>,
+    scenarios: Vec<ScenarioTotals>,
+    lateness: Sum,
 }
 
-impl Decoded {
-    fn of(snapshot: &Snapshot) -> Result<Self, InvalidHistogram> {
-        let cells = snapshot.cells.iter().map(crate::cell::EncodedCell::decode).collect::<Result<_, _>>()?;
-        let bucket = |bucket: &crate::snapshot::EncodedBucket| {
-            Ok(Bucket {
-                requests: bucket.requests,
-                errors: bucket.errors,
-                users: bucket.users,
-                latency: bucket.latency.decode(TIMELINE_DIGITS)?,
-            })
-        };
-        Ok(Self {
-            cells,
-            timeline: snapshot.timeline.iter().map(bucket).collect::<Result<_, _>>()?,
+impl Sums {
+    fn new(plan: &Plan, cells: usize) -> Self {
+        Self {
+            cells: (0..cells).map(|_| CellSum::default()).collect(),
+            timeline: Vec::new(),
+            scenarios: vec![ScenarioTotals::default(); plan.scenarios.len()],
+            lateness: Sum::new(DIGITS),
+        }
+    }
+
+    /// Adds a snapshot as a whole or not at all; what its runner says of itself.
+    fn add(&mut self, snapshot: &Snapshot, layout: &Layout) -> Result<RunnerTotals, InvalidHistogram> {
+        let known = self.timeline.len();
+        if known < snapshot.timeline.len() {
+            self.timeline.resize_with(snapshot.timeline.len(), || (Bucket::new(), Sum::new(TIMELINE_DIGITS)));
+        }
+        if let Err(error) = self.add_distributions(snapshot) {
+            self.timeline.truncate(known);
+            return Err(error);
+        }
+        for (sum, cell) in self.cells.iter_mut().zip(&snapshot.cells) {
+            sum.add_counts(cell);
+        }
+        for ((sum, _), bucket) in self.timeline.iter_mut().zip(&snapshot.timeline) {
+            // Users of two runners are at work together.
+            sum.users = sum.users.saturating_add(bucket.users);
+            sum.requests = sum.requests.saturating_add(bucket.requests);
+            sum.errors = sum.errors.saturating_add(bucket.errors);
+        }
+        for (sum, progress) in self.scenarios.iter_mut().zip(&snapshot.scenarios) {
+            sum.add(progress, snapshot.generator.elapsed);
+        }
+        let load = snapshot.cells.get(layout.cells_of(Scope::Run)).unwrap_or_default();
+        Ok(RunnerTotals {
+            state: snapshot.state,
+            requests: load.iter().map(EncodedCell::requests).fold(0, u64::saturating_add),
+            scenarios: snapshot.scenarios.clone(),
+            generator: snapshot.generator.clone(),
             lateness: snapshot.generator.lateness.decode(DIGITS)?,
         })
+    }
+
+    fn add_distributions(&mut self, snapshot: &Snapshot) -> Result<(), InvalidHistogram> {
+        let mut added = 0_usize;
+        let result = self.each(snapshot, |sum, times| {
+            sum.add(times)?;
+            added += 1;
+            Ok(())
+        });
+        if result.is_err() {
+            // In the same order, up to the one that could not be added.
+            let _: Result<(), ()> = self.each(snapshot, |sum, times| {
+                added = added.checked_sub(1).ok_or(())?;
+                sum.take_away(times);
+                Ok(())
+            });
+        }
+        result
+    }
+
+    /// Does something with each distribution of a snapshot and the sum of those like it, up to the first error.
+    fn each<'a, E>(
+        &mut self,
+        snapshot: &'a Snapshot,
+        mut action: impl FnMut(&mut Sum, &'a EncodedTimes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (sum, cell) in self.cells.iter_mut().zip(&snapshot.cells) {
+            sum.each(cell, &mut action)?;
+        }
+        for ((_, sum), bucket) in self.timeline.iter_mut().zip(&snapshot.timeline) {
+            action(sum, &bucket.latency)?;
+        }
+        action(&mut self.lateness, &snapshot.generator.lateness)
     }
 }
 

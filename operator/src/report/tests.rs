@@ -8,7 +8,7 @@ use proofload_api::admission::admit;
 use proofload_api::status::SearchStepStatus;
 use proofload_plan::compile;
 use proofload_results::report::{Input, LoadLevel, SearchReport, SearchStepReport};
-use proofload_results::{Circumstances, Figures, SnapshotSet};
+use proofload_results::{Circumstances, Figures, Ratio, SnapshotSet};
 use serde_json::{Value, json};
 
 use super::conditions::MAX_MESSAGE;
@@ -128,4 +128,62 @@ fn of_many_searches_only_the_last_steps_are_in_status() {
     let many = cut(vec![search; 32]);
     assert!(serde_json::to_string(&many).unwrap().len() < 10 << 10);
     assert!(many.iter().all(|search| search.steps.last() == Some(&step(32))));
+}
+
+/// A run of two runners, the first of which is as `change` makes it.
+fn under_load(test: LoadTest, change: impl Fn(&mut Snapshot)) -> (World, RunMemory) {
+    let compiled = compile(&test.spec, "shop/tale");
+    let mut memory = RunMemory::new(compiled);
+    let view = |index| {
+        let mut snapshot = crate::memory::tests::begun(index, 1_000_000);
+        snapshot.clock = 40_000_000;
+        if index == 0 {
+            change(&mut snapshot);
+        }
+        memory.note(index, snapshot.clone(), true).unwrap();
+        RunnerView::Present { snapshot: Box::new(memory.latest[index as usize].clone().unwrap()), began_at: None }
+    };
+    let runners = (0..2).map(view).collect();
+    let world = World { test: Arc::new(test), compiled: Arc::clone(&memory.compiled), runners, ..largest() };
+    (world, memory)
+}
+
+#[test]
+fn a_saturated_generator_is_told_at_once_and_with_one_event() {
+    let test = json!({
+        "apiVersion": "proofload.dev/v1alpha1", "kind": "LoadTest", "metadata": {"name": "tale", "namespace": "shop"},
+        "spec": {
+            "target": {"baseUrl": "http://t"},
+            "scenarios": [{"name": "main", "users": {"stages": [{"to": 2, "hold": "60s"}]},
+                           "steps": [{"name": "get", "request": {"path": "/"}}]}],
+            "runners": {"count": 2},
+        },
+    });
+    let mut test = admit(&test).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let busy = |snapshot: &mut Snapshot| {
+        let recent = &mut snapshot.generator.recent;
+        (recent.cpu, recent.throttled) = (Ratio::new(97, 100), Ratio::new(0, 10_000_000));
+    };
+    let mut look = |change: &dyn Fn(&mut Snapshot)| {
+        let (world, mut memory) = under_load(test.clone(), change);
+        // Progress was written just now.
+        memory.last_live = test.status.is_some().then(|| (Instant::now(), Mark::default()));
+        let decision = Decision { action: Action::Wait, waiting_for: String::new(), lost: Vec::new() };
+        let draft = draft(&world, &Step::Conduct(decision), &Applied::Done, &memory).unwrap();
+        test.status = Some(draft.status.clone());
+        let said = draft.events.into_iter().filter(|(_, reason, _)| *reason == reason::GENERATOR_SATURATED);
+        (draft.status.generator.unwrap(), said.map(|(.., text)| text).collect::<Vec<_>>(), draft.urgent)
+    };
+    let (generator, said, _) = look(&|_| {});
+    assert!(generator.healthy && generator.warnings.is_empty() && said.is_empty());
+    let (generator, said, urgent) = look(&busy);
+    assert!(!generator.healthy && urgent);
+    let expected = "Runner 0 could not keep up: it used 97% of its CPU over the last seconds. \
+                Use 2 more runners, or give each more CPU.";
+    assert_eq!((&*said, &*generator.warnings), (&[expected.to_owned()][..], &[expected.to_owned()][..]));
+    let (generator, said, urgent) = look(&busy);
+    assert_eq!((generator.healthy, said.len(), urgent), (false, 0, false));
+    // It keeps up again, but it has not kept up all of the time.
+    let (generator, said, _) = look(&|_| {});
+    assert_eq!((generator.healthy, said.len()), (false, 0));
 }

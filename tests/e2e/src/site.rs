@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Pod, Secret, Servi
 use kube::api::{DeleteParams, ListParams, LogParams, ObjectList, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use proofload_api::LoadTest;
-use proofload_target::Counts;
+use proofload_target::{Certificates, Counts};
 use serde_json::{Value, json};
 
 use crate::until;
@@ -56,10 +56,47 @@ impl Site {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// A new namespace with a target that also serves TLS, at port 8443 under [`Site::TLS_NAME`], and wants a certificate
+    /// of its clients. Secret `tls` has what they need: `ca.pem`, `client.pem` and `client.key`.
+    pub async fn secure(name: &str) -> Result<Self> {
+        let mut site = Self::without_target(name).await?;
+        let Certificates { ca, certificate, key, client, .. } = Certificates::make(&[Self::TLS_NAME.to_owned()])?;
+        let (client, client_key) = client.context("certificates that are made have one for a client")?;
+        let texts = json!({"ca.pem": ca, "tls.crt": certificate, "tls.key": key, "client.pem": client,
+                           "client.key": client_key});
+        let object = json!({"metadata": {"name": "tls"}, "stringData": texts});
+        site.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        let tls = [
+            "--tls-port=8443",
+            "--tls-cert=/tls/tls.crt",
+            "--tls-key=/tls/tls.key",
+            "--tls-ca=/tls/ca.pem",
+            "--tls-require-client",
+        ];
+        site.target = Some(site.start("target", &tls).await?);
+        Ok(site)
+    }
+
+    /// The name of a target that serves TLS.
+    pub const TLS_NAME: &str = "target.test";
+
+    /// The base URL of a target that serves TLS.
+    pub fn secure_url(&self) -> String {
+        format!("https://{}:8443", self.target.as_deref().unwrap_or("0.0.0.0"))
+    }
+
     /// Starts a target as a pod of this name, beside others; its address. All of them have the label `app: target`.
     pub async fn start_target(&self, name: &str) -> Result<String> {
+        self.start(name, &[]).await
+    }
+
+    /// The same with arguments, for which Secret `tls` is there if they are about TLS.
+    async fn start(&self, name: &str, arguments: &[&str]) -> Result<String> {
         let image =
             std::env::var("PROOFLOAD_TARGET_IMAGE").context("PROOFLOAD_TARGET_IMAGE names the target's image")?;
+        let mut args = vec!["--listen=0.0.0.0:8080", "--admin=0.0.0.0:8081"];
+        args.extend(arguments);
+        let tls = json!({"name": "tls", "secret": {"secretName": "tls", "optional": true}});
         let pod = json!({
             "metadata": {"name": name, "labels": {"app": "target"}},
             "spec": {
@@ -69,11 +106,13 @@ impl Site {
                 "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{
                     "name": "target", "image": image,
-                    "args": ["--listen", "0.0.0.0:8080", "--admin", "0.0.0.0:8081"],
+                    "args": args,
+                    "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": true}],
                     "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8081}, "periodSeconds": 1},
                     "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
                                         "capabilities": {"drop": ["ALL"]}},
                 }],
+                "volumes": [tls],
             },
         });
         let pods: Api<Pod> = self.api();

@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 
 use crate::Shared;
 use crate::body::answer;
-use crate::gate::Behaviour;
+use crate::gate::{Accept, Behaviour};
 use crate::request::{Connection, Method};
+use crate::wire::Wire;
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    let mut connection = Connection::new(stream);
+    let mut connection = Connection::new(Wire::plain(stream));
     while let Ok(Some(request)) = connection.next(|_| false).await {
         let close = !request.keep_alive;
         let (status, content_type, body) = match request.path.as_str() {
@@ -27,26 +28,28 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
                     shared.gate.behave(behaviour);
                     (204, "", Vec::new())
                 }
-                None => (400, "text/plain", b"expected ?status=CODE&delay=MS, both optional\n".to_vec()),
+                None => (400, "text/plain", b"expected ?status=CODE&delay=MS&accept=HOW, each optional\n".to_vec()),
             },
             "/clear" | "/behave" => (405, "text/plain", b"expected POST\n".to_vec()),
             "/healthz" => (200, "text/plain", b"ok\n".to_vec()),
             _ => (404, "text/plain", b"expected /stats, /clear, /behave or /healthz\n".to_vec()),
         };
         let bytes = answer(status, content_type, &body, request.method == Method::Head, close);
-        if connection.stream.write_all(&bytes).await.is_err() || close {
+        if connection.wire.write_all(&bytes).await.is_err() || close {
             return;
         }
     }
 }
 
-/// `status=500&delay=20`: a status from 200 to 599, milliseconds; nothing is as the paths ask.
+/// `status=500&delay=20&accept=reset`: a status from 200 to 599, milliseconds, and what becomes of connections: `close`,
+/// `reset`, `hang`; nothing is as the paths ask.
 fn behaviour(query: &str) -> Option<Behaviour> {
     let mut behaviour = Behaviour::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
             "status" => behaviour.status = Some(value.parse().ok().filter(|status| (200..600).contains(status))?),
             "delay" => behaviour.delay = Duration::from_millis(value.parse().ok()?),
+            "accept" => behaviour.accept = Accept::of(&value)?,
             _ => return None,
         }
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::wire::Wire;
+
 /// How much of a large body is written at once.
-const PIECE: usize = 16 << 10;
-static FILL: [u8; PIECE] = [b'x'; PIECE];
+pub(crate) const PIECE: usize = 16 << 10;
+pub(crate) static FILL: [u8; PIECE] = [b'x'; PIECE];
 
 /// A complete answer with a short body. 204 and 304 have none, nor has the answer to HEAD.
 pub(crate) fn answer(status: u16, content_type: &str, body: &[u8], is_head: bool, close: bool) -> Vec<u8> {
@@ -47,7 +48,7 @@ pub(crate) fn with_headers(status: u16, headers: &[(&str, &str)], body: &[u8], i
 }
 
 /// A body of so many bytes, with `Content-Length`.
-pub(crate) async fn sized(stream: &mut TcpStream, size: usize, is_head: bool) -> std::io::Result<()> {
+pub(crate) async fn sized(stream: &mut Wire, size: usize, is_head: bool) -> std::io::Result<()> {
     let mut first = format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").into_bytes();
     if is_head {
         return stream.write_all(&first).await;
@@ -65,7 +66,7 @@ pub(crate) async fn sized(stream: &mut TcpStream, size: usize, is_head: bool) ->
 }
 
 /// A body of so many bytes in chunks, with an extension and a trailer, which a client must skip.
-pub(crate) async fn chunked(stream: &mut TcpStream, size: usize, is_head: bool) -> std::io::Result<()> {
+pub(crate) async fn chunked(stream: &mut Wire, size: usize, is_head: bool) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
     if is_head {
         return Ok(());
@@ -73,7 +74,9 @@ pub(crate) async fn chunked(stream: &mut TcpStream, size: usize, is_head: bool) 
     let mut left = size;
     while left > 0 {
         let piece = left.min(PIECE);
-        let mut chunk = format!("{piece:x};part=1\r\n").into_bytes();
+        // One extension is enough: clients bound how much of them they skip.
+        let extension = if left == size { ";part=1" } else { "" };
+        let mut chunk = format!("{piece:x}{extension}\r\n").into_bytes();
         chunk.extend(&FILL[..piece]);
         chunk.extend(b"\r\n");
         stream.write_all(&chunk).await?;
@@ -83,7 +86,7 @@ pub(crate) async fn chunked(stream: &mut TcpStream, size: usize, is_head: bool) 
 }
 
 /// A body in ten pieces over a time.
-pub(crate) async fn slow(stream: &mut TcpStream, time: Duration, is_head: bool) -> std::io::Result<()> {
+pub(crate) async fn slow(stream: &mut Wire, time: Duration, is_head: bool) -> std::io::Result<()> {
     let begin = Instant::now();
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await?;
     for piece in 1..=if is_head { 0 } else { 10 } {

@@ -17,7 +17,7 @@ const MAX_SECONDS: usize = 3600;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
-    /// Requests read completely, head and body.
+    /// Requests read completely, head and body; or as far as their path wanted, where it cuts them short.
     pub requests: u64,
     /// Requests by path, without the query; at most 1000 different ones.
     pub by_path: BTreeMap<String, u64>,
@@ -32,7 +32,11 @@ pub struct Counts {
     pub sessions: Sessions,
     /// What was uploaded.
     pub uploads: Uploads,
-    /// Connections to the data port.
+    /// Web sockets.
+    pub web_sockets: WebSockets,
+    /// Handshakes on the TLS port.
+    pub tls: TlsHandshakes,
+    /// Connections to the data ports.
     pub connections: Connections,
     /// Requests read completely whose answer is not done.
     pub in_flight: InFlight,
@@ -68,9 +72,45 @@ pub struct Uploads {
     pub by_sha256: BTreeMap<String, u64>,
 }
 
-/// Connections to the data port.
+/// Web sockets, of which `/ws` opens one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WebSockets {
+    /// Open now.
+    pub open: u64,
+    /// Open at once, at most.
+    pub max_open: u64,
+    /// Ever opened.
+    pub opened: u64,
+    /// Ended, in any way.
+    pub closed: u64,
+    /// Close frames that came, by code; 1005 for one without a code.
+    pub close_codes: BTreeMap<u16, u64>,
+    /// Text and binary messages that came.
+    pub messages_in: u64,
+    /// Text and binary messages that were sent.
+    pub messages_out: u64,
+    /// Pings that came.
+    pub pings: u64,
+}
+
+/// Handshakes on the TLS port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+pub struct TlsHandshakes {
+    /// Completed.
+    pub handshakes: u64,
+    /// Completed, and the session is one of before.
+    pub resumed: u64,
+    /// Completed with a client that has a certificate.
+    pub client_certificates: u64,
+    /// Begun or not even that, and not completed, whoever ended them.
+    pub failed: u64,
+}
+
+/// Connections to the data ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Connections {
     /// Open now.
     pub open: u64,
@@ -78,6 +118,12 @@ pub struct Connections {
     pub accepted: u64,
     /// Open at once, at most.
     pub max_open: u64,
+    /// Of those accepted, those that were ended before anything was read, as `/behave?accept=` asked for.
+    pub turned_away: u64,
+    /// Of those accepted, those that spoke HTTP/2.
+    pub http2: u64,
+    /// The most requests at once on one connection of HTTP/2.
+    pub max_streams: u64,
 }
 
 /// Requests under way.
@@ -134,6 +180,9 @@ struct Inner {
 /// Counts a connection as open for as long as it lives.
 pub(crate) struct OpenConnection<'a>(&'a Ledger);
 
+/// Counts a web socket as open for as long as it lives.
+pub(crate) struct OpenWebSocket<'a>(&'a Ledger);
+
 /// Counts a request as in flight for as long as it lives.
 pub(crate) struct RequestInFlight<'a>(&'a Ledger);
 
@@ -149,17 +198,45 @@ impl Ledger {
     pub(crate) fn clear(&self) {
         let mut inner = self.lock();
         let (open, now) = (inner.counts.connections.open, inner.counts.in_flight.now);
+        let sockets = inner.counts.web_sockets.open;
         *inner = Inner::default();
-        inner.counts.connections = Connections { open, accepted: 0, max_open: open };
+        inner.counts.connections = Connections { open, max_open: open, ..Connections::default() };
+        inner.counts.web_sockets = WebSockets { open: sockets, max_open: sockets, ..WebSockets::default() };
         inner.counts.in_flight = InFlight { now, max: now };
     }
 
     pub(crate) fn open(&self) -> OpenConnection<'_> {
-        let connections = &mut self.lock().counts.connections;
-        connections.open += 1;
-        connections.accepted += 1;
-        connections.max_open = connections.max_open.max(connections.open);
+        self.connections(|connections| {
+            connections.open += 1;
+            connections.accepted += 1;
+            connections.max_open = connections.max_open.max(connections.open);
+        });
         OpenConnection(self)
+    }
+
+    /// Counts what concerns connections.
+    pub(crate) fn connections(&self, change: impl FnOnce(&mut Connections)) {
+        change(&mut self.lock().counts.connections);
+    }
+
+    /// Counts what concerns TLS.
+    pub(crate) fn tls(&self, change: impl FnOnce(&mut TlsHandshakes)) {
+        change(&mut self.lock().counts.tls);
+    }
+
+    /// Counts what concerns web sockets.
+    pub(crate) fn web_sockets(&self, change: impl FnOnce(&mut WebSockets)) {
+        change(&mut self.lock().counts.web_sockets);
+    }
+
+    /// Counts a web socket.
+    pub(crate) fn open_web_socket(&self) -> OpenWebSocket<'_> {
+        self.web_sockets(|sockets| {
+            sockets.open += 1;
+            sockets.opened += 1;
+            sockets.max_open = sockets.max_open.max(sockets.open);
+        });
+        OpenWebSocket(self)
     }
 
     /// How many requests to `/mix` came before this one.
@@ -220,7 +297,16 @@ impl Ledger {
 
 impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
-        self.0.lock().counts.connections.open -= 1;
+        self.0.connections(|connections| connections.open -= 1);
+    }
+}
+
+impl Drop for OpenWebSocket<'_> {
+    fn drop(&mut self) {
+        self.0.web_sockets(|sockets| {
+            sockets.open -= 1;
+            sockets.closed += 1;
+        });
     }
 }
 

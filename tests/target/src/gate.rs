@@ -1,7 +1,7 @@
 //! Limits on what is served at once, and the switch that changes how everything is answered.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +17,32 @@ pub struct Behaviour {
     pub status: Option<u16>,
     /// So much later.
     pub delay: Duration,
+    /// What becomes of connections that are opened.
+    pub accept: Accept,
+}
+
+/// What becomes of a connection, before anything is read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accept {
+    /// It is served.
+    #[default]
+    Serve,
+    /// It is closed.
+    Close,
+    /// It is reset.
+    Reset,
+    /// Nothing is ever said.
+    Hang,
+}
+
+impl Accept {
+    const ALL: [Self; 4] = [Self::Serve, Self::Close, Self::Reset, Self::Hang];
+
+    /// By its name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let index = ["serve", "close", "reset", "hang"].iter().position(|known| *known == name)?;
+        Some(Self::ALL[index])
+    }
 }
 
 /// Limits and switch of one server.
@@ -29,6 +55,8 @@ pub(crate) struct Gate {
     /// 0 for as the path asks.
     status: AtomicU16,
     delay_millis: AtomicU64,
+    /// The index in [`Accept::ALL`].
+    accept: AtomicU8,
 }
 
 impl Gate {
@@ -56,11 +84,13 @@ impl Gate {
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         self.status.store(behaviour.status.unwrap_or(0), Ordering::Relaxed);
         self.delay_millis.store(u64::try_from(behaviour.delay.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.accept.store(behaviour.accept as u8, Ordering::Relaxed);
     }
 
     /// How everything is answered.
     pub(crate) fn behaviour(&self) -> Behaviour {
         let status = Some(self.status.load(Ordering::Relaxed)).filter(|status| *status != 0);
-        Behaviour { status, delay: Duration::from_millis(self.delay_millis.load(Ordering::Relaxed)) }
+        let delay = Duration::from_millis(self.delay_millis.load(Ordering::Relaxed));
+        Behaviour { status, delay, accept: Accept::ALL[usize::from(self.accept.load(Ordering::Relaxed))] }
     }
 }

@@ -3,12 +3,14 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::cut::{Cut, Point};
+use crate::wire::Wire;
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_LINE: usize = 8 << 10;
 /// The largest body that is kept.
-const MAX_KEPT: u64 = 64 << 20;
+pub(crate) const MAX_KEPT: u64 = 64 << 20;
 
 /// What matters of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,7 @@ enum Body {
 
 /// A connection, and what was read from it but not used yet.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) wire: Wire,
     pending: Vec<u8>,
 }
 
@@ -70,14 +72,23 @@ fn bad(what: &'static str) -> io::Error {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, pending: Vec::new() }
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, pending: Vec::new() }
     }
 
-    /// The next request, its body read to the end; none at the end of the connection. All of it is kept for the paths
-    /// of which `wants_all` says so.
+    /// The wire, at which everything that was read but not used comes first.
+    pub(crate) fn into_wire(mut self) -> Wire {
+        self.wire.give_back(self.pending);
+        self.wire
+    }
+
+    /// The next request, its body read to the end, or to where its path wants it to be cut short; none at the end of the
+    /// connection. All of it is kept for the paths of which `wants_all` says so.
     pub(crate) async fn next(&mut self, wants_all: fn(&str) -> bool) -> io::Result<Option<Request>> {
         let mut request = loop {
+            if let Some(request) = cut_at_line(&self.pending) {
+                return Ok(Some(request));
+            }
             if let Some((request, used)) = parse(&self.pending, wants_all)? {
                 self.pending.drain(..used);
                 break request;
@@ -89,11 +100,17 @@ impl Connection {
                 return Ok(None);
             }
         };
+        let cut = Cut::of_path(&request.path).map(|cut| cut.point);
+        if cut == Some(Point::Headers) {
+            return Ok(Some(request));
+        }
         if request.expects_continue {
-            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         let mut kept = request.full.as_mut().map(|full| &mut full.body);
         match request.body {
+            Body::Length(length) if cut == Some(Point::Body) => self.take(length / 2, &mut kept).await?,
+            Body::Chunked if cut == Some(Point::Body) => drop(self.line().await?),
             Body::Length(length) => self.take(length, &mut kept).await?,
             Body::Chunked => self.take_chunks(&mut kept).await?,
         }
@@ -110,7 +127,7 @@ impl Connection {
     /// Reads more; whether there was more.
     async fn read(&mut self) -> io::Result<bool> {
         self.pending.reserve(4096);
-        Ok(self.stream.read_buf(&mut self.pending).await? > 0)
+        Ok(self.wire.read_buf(&mut self.pending).await? > 0)
     }
 
     async fn take(&mut self, mut length: u64, kept: &mut Option<&mut Vec<u8>>) -> io::Result<()> {
@@ -163,6 +180,25 @@ impl Connection {
     }
 }
 
+/// The request whose first line has come, if that is where its path wants it to be cut short.
+fn cut_at_line(bytes: &[u8]) -> Option<Request> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&bytes[..end]).ok()?;
+    let target = line.split(' ').nth(1)?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    Cut::of_path(path).filter(|cut| cut.point == Point::Line)?;
+    Some(Request {
+        method: Method::Other,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        cookie: None,
+        full: None,
+        keep_alive: false,
+        body: Body::Length(0),
+        expects_continue: false,
+    })
+}
+
 /// A head, and how many bytes it took; none if it is not complete.
 fn parse(bytes: &[u8], wants_all: fn(&str) -> bool) -> io::Result<Option<(Request, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 128];
@@ -201,6 +237,32 @@ fn parse(bytes: &[u8], wants_all: fn(&str) -> bool) -> io::Result<Option<(Reques
         expects_continue: value("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")),
     };
     Ok(Some((request, used)))
+}
+
+impl Request {
+    /// The head of a request of HTTP/2; its body comes later.
+    pub(crate) fn of_http2(head: &http::request::Parts, wants_all: fn(&str) -> bool) -> Self {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        // Each cookie may be a header of its own (RFC 9113, 8.2.3).
+        let cookies: Vec<String> = head.headers.get_all("cookie").iter().map(text).collect();
+        let path = head.uri.path();
+        let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        let full = || Full { method: head.method.to_string(), headers: headers.collect(), body: Vec::new() };
+        Self {
+            method: match head.method {
+                http::Method::HEAD => Method::Head,
+                http::Method::POST => Method::Post,
+                _ => Method::Other,
+            },
+            path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            cookie: (!cookies.is_empty()).then(|| cookies.join("; ")),
+            full: wants_all(path).then(|| Box::new(full())),
+            keep_alive: true,
+            body: Body::Length(0),
+            expects_continue: false,
+        }
+    }
 }
 
 /// Method and headers as they came; the body comes later.

@@ -1,19 +1,23 @@
 //! A target on a thread of its own, on loopback ports that the kernel chooses: for tests, and for the demo.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
+use socket2::{Domain, Socket, Type};
 use tokio::sync::oneshot;
 
 use crate::counts::Counts;
-use crate::{Behaviour, CountsHandle, Target};
+use crate::{Behaviour, Certificates, CountsHandle, Options, Target};
 
 /// A running target; dropping it ends it.
 #[derive(Debug)]
 pub struct TestTarget {
     address: SocketAddr,
     admin: SocketAddr,
+    tls: Option<(SocketAddr, Certificates)>,
+    /// Bound, but not listening.
+    refusing: Socket,
     handle: CountsHandle,
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -22,17 +26,30 @@ pub struct TestTarget {
 impl TestTarget {
     /// Starts a target on loopback.
     pub fn start() -> io::Result<Self> {
-        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        Self::start_with(&Options::loopback())
+    }
+
+    /// Starts a target on loopback that also serves TLS, by certificates that are made now.
+    pub fn start_tls() -> io::Result<Self> {
+        Self::start_with(&Options::loopback().with_tls()?)
     }
 
     /// Starts a target whose data port is at this address, its admin port anywhere on loopback.
     pub fn start_at(listen: SocketAddr) -> io::Result<Self> {
+        Self::start_with(&Options { listen, ..Options::loopback() })
+    }
+
+    /// Starts a target.
+    pub fn start_with(options: &Options) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let target = {
             let _context = runtime.enter();
-            Target::bind(listen, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?
+            Target::bind(options)?
         };
         let (address, admin, handle) = (target.address()?, target.admin_address()?, target.handle());
+        let tls = target.tls_address()?.zip(options.tls.as_ref().map(|tls| tls.certificates.clone()));
+        let refusing = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        refusing.bind(&SocketAddr::new(address.ip(), 0).into())?;
         let (shutdown, ended) = oneshot::channel::<()>();
         let serve = move || {
             runtime.block_on(target.serve(async {
@@ -40,7 +57,7 @@ impl TestTarget {
             }));
         };
         let thread = std::thread::Builder::new().name("target".to_owned()).spawn(serve)?;
-        Ok(Self { address, admin, handle, shutdown: Some(shutdown), thread: Some(thread) })
+        Ok(Self { address, admin, tls, refusing, handle, shutdown: Some(shutdown), thread: Some(thread) })
     }
 
     /// Where data is served, e.g. `http://127.0.0.1:41234`.
@@ -56,6 +73,23 @@ impl TestTarget {
     /// Where data is served.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where data is served by TLS. Panics where it is not.
+    #[track_caller]
+    pub fn tls_address(&self) -> SocketAddr {
+        self.tls.as_ref().expect("a target that was started with TLS").0
+    }
+
+    /// By what TLS is served, and what its clients need. Panics where it is not.
+    #[track_caller]
+    pub fn certificates(&self) -> &Certificates {
+        &self.tls.as_ref().expect("a target that was started with TLS").1
+    }
+
+    /// An address that refuses every connection, for as long as this target lives.
+    pub fn refusing_address(&self) -> io::Result<SocketAddr> {
+        self.refusing.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// What has been counted so far.
@@ -86,7 +120,7 @@ impl Drop for TestTarget {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpStream;
+    use std::net::{Ipv4Addr, TcpStream};
 
     use super::*;
 

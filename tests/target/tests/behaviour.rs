@@ -193,7 +193,7 @@ fn uploads_are_counted_and_hashed() {
 #[test]
 fn the_switch_changes_how_everything_is_answered() {
     let target = TestTarget::start().unwrap();
-    target.behave(Behaviour { status: Some(500), delay: Duration::from_millis(30) });
+    target.behave(Behaviour { status: Some(500), delay: Duration::from_millis(30), ..Behaviour::default() });
     let begin = Instant::now();
     assert_eq!((get(&target, "/fast").0, get(&target, "/login").0), (500, 500));
     assert!(begin.elapsed() >= Duration::from_millis(60));
@@ -203,7 +203,12 @@ fn the_switch_changes_how_everything_is_answered() {
     };
     assert_eq!((admin("/behave?status=429"), get(&target, "/fast").0), (204, 429));
     assert_eq!((admin("/behave"), get(&target, "/fast").0), (204, 200));
-    assert_eq!((admin("/behave?status=4"), admin("/behave?speed=4")), (400, 400));
+    assert_eq!((admin("/behave?status=4"), admin("/behave?speed=4"), admin("/behave?accept=never")), (400, 400, 400));
+    assert_eq!(admin("/behave?accept=close"), 204);
+    let mut stream = send(target.address(), "GET", "/fast", "", b"");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!((answer.len(), admin("/behave"), get(&target, "/fast").0), (0, 204, 200));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use proofload_api::scenario::Method;
 use proofload_api::step::Redirects;
 use proofload_api::units::Share;
 use proofload_plan::{
-    Body, Connections, Flow, Keep, Level, Load, PLAN_VERSION, Plan, Request, Role, Scenario, Search, Span, Step,
-    Target, Template, UserCurve,
+    Action, Body, Connections, Flow, Keep, Level, Load, PLAN_VERSION, Plan, Protocol, Request, Role, Scenario, Search,
+    Span, Step, Target, Template, UserCurve,
 };
 
 /// Scenarios of 10 s with 6 users, each after another one or not.
@@ -28,6 +28,8 @@ pub(crate) fn plan(afters: &[Option<usize>]) -> Plan {
             connections: Connections::PerUser(1),
             keep: Keep { max_requests: None, max_age: None },
             cookies: true,
+            protocol: Protocol::Http1,
+            tls: None,
         },
         data: Vec::new(),
         files: Vec::new(),
@@ -85,7 +87,7 @@ fn scenario(name: &str, role: Role, load: Load) -> Scenario {
         steps: vec![Step {
             name: "get".into(),
             group: None,
-            request,
+            action: Action::Request(request),
             expect: Vec::new(),
             checks: Vec::new(),
             extract: Vec::new(),

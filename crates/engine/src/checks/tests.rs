@@ -1,7 +1,7 @@
 //! Each check holds of the answers it should, says why it does not, and no body makes one panic.
 
 use proofload_api::step::{Method, Redirects};
-use proofload_plan::{Body, Check, Extract, Request, Template};
+use proofload_plan::{Action, Body, Check, Extract, Request, Template};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -15,13 +15,13 @@ fn step(checks: Vec<CheckKind>, extract: Vec<ExtractFrom>) -> Step {
     Step {
         name: "step".to_owned(),
         group: None,
-        request: Request {
+        action: Action::Request(Request {
             method: Method::Get,
             path: Template::text("/"),
             headers: Vec::new(),
             body: Body::None,
             redirects: Redirects::Never,
-        },
+        }),
         expect: Vec::new(),
         checks: checks.into_iter().enumerate().map(name).collect(),
         extract: extract.into_iter().map(|from| Extract { variable: 0, from }).collect(),

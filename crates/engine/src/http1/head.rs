@@ -3,13 +3,14 @@
 use std::mem::MaybeUninit;
 
 /// The most header lines of a response.
-const MAX_HEADERS: usize = 256;
+pub(super) const MAX_HEADERS: usize = 256;
 
 /// What matters of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) status: u16,
-    pub(super) framing: Framing,
+    /// How the body ends, or why that cannot be told. Means nothing where there is no body.
+    pub(super) framing: Result<Framing, &'static str>,
     /// What the head says; the framing may say otherwise.
     pub(super) keep_alive: bool,
     /// Whether it has a `Set-Cookie`.
@@ -19,7 +20,7 @@ pub(super) struct Head {
 /// What headers say.
 #[derive(Default)]
 struct Said {
-    length: Option<u64>,
+    length: Option<Result<u64, &'static str>>,
     /// Whether the last transfer coding is chunked, if there is one.
     coding: Option<bool>,
     keep_alive: Option<bool>,
@@ -46,9 +47,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, &'static str>
     };
     let status = head.code.filter(|code| *code >= 100).ok_or("a status below 100")?;
     let is_http11 = head.version == Some(1);
-    let said = read_headers(head.headers)?;
+    let said = read_headers(head.headers);
     let keep_alive = said.keep_alive.unwrap_or(is_http11);
-    Ok(Some((Head { status, framing: said.framing(), keep_alive, sets_cookies: said.sets_cookies }, length)))
+    let framing = said.framing(is_http11);
+    Ok(Some((Head { status, framing, keep_alive, sets_cookies: said.sets_cookies }, length)))
 }
 
 /// The values of a header in a head that has been parsed before.
@@ -63,13 +65,13 @@ pub(crate) fn values<'a>(bytes: &'a [u8], name: &str) -> Vec<&'a [u8]> {
     named.map(|header| header.value.trim_ascii()).collect()
 }
 
-fn read_headers(headers: &[httparse::Header<'_>]) -> Result<Said, &'static str> {
+fn read_headers(headers: &[httparse::Header<'_>]) -> Said {
     let mut said = Said::default();
     for header in headers {
         // Telling by length first is quicker than comparing every name with each of these.
         match header.name.len() {
             10 if header.name.eq_ignore_ascii_case("connection") => {
-                for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                for word in words(header.value) {
                     if word.eq_ignore_ascii_case(b"close") {
                         said.keep_alive = Some(false);
                     } else if word.eq_ignore_ascii_case(b"keep-alive") {
@@ -79,15 +81,19 @@ fn read_headers(headers: &[httparse::Header<'_>]) -> Result<Said, &'static str> 
             }
             10 if header.name.eq_ignore_ascii_case("set-cookie") => said.sets_cookies = true,
             14 if header.name.eq_ignore_ascii_case("content-length") => {
-                let value = decimal(header.value).ok_or("a Content-Length that is not a number")?;
-                if said.length.is_some_and(|length| length != value) {
-                    return Err("two different values of Content-Length");
+                for word in header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    said.length = Some(match (decimal(word), said.length) {
+                        (Some(value), None) => Ok(value),
+                        (Some(value), Some(Ok(length))) if value == length => Ok(length),
+                        (Some(_), Some(Ok(_))) => Err("two different values of Content-Length"),
+                        (_, Some(Err(error))) => Err(error),
+                        (None, _) => Err("a Content-Length that is not a number"),
+                    });
                 }
-                said.length = Some(value);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                let last = header.value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-                said.coding = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                said.coding =
+                    Some(words(header.value).last().is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")));
             }
             _ => {}
         }
@@ -97,22 +103,29 @@ fn read_headers(headers: &[httparse::Header<'_>]) -> Result<Said, &'static str> 
     if said.coding.is_some() && said.length.is_some() {
         said.keep_alive = Some(false);
     }
-    Ok(said)
+    said
+}
+
+/// The members of a list. What is not a list of words in ASCII has none.
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let value = if value.is_ascii() { value } else { &[] };
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 impl Said {
     /// How the body ends.
-    fn framing(&self) -> Framing {
+    fn framing(&self, is_http11: bool) -> Result<Framing, &'static str> {
         match (self.coding, self.length) {
-            (Some(true), _) => Framing::Chunked,
-            (None, Some(length)) => Framing::Length(length),
-            (Some(false), _) | (None, None) => Framing::UntilClose,
+            // RFC 9112, 6.1: the framing is faulty.
+            (Some(_), _) if !is_http11 => Err("a transfer coding in HTTP/1.0"),
+            (Some(true), _) => Ok(Framing::Chunked),
+            (None, Some(length)) => Ok(Framing::Length(length?)),
+            (Some(false), _) | (None, None) => Ok(Framing::UntilClose),
         }
     }
 }
 
-fn decimal(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
+fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

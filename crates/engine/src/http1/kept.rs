@@ -36,14 +36,19 @@ impl<'a> Kept<'a> {
 
     /// The head has come.
     pub(super) fn head(&mut self, bytes: &[u8], status: u16, sets_cookies: bool) {
+        self.head_by(status, sets_cookies, |out| out.extend_from_slice(bytes));
+    }
+
+    /// The head has come, and can be written as HTTP/1.1 has it.
+    pub(crate) fn head_by(&mut self, status: u16, sets_cookies: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let Wants { head, cookies, location, .. } = self.wants;
         if head || (cookies && sets_cookies) || (location && matches!(status, 300..400)) {
-            self.head.get_or_insert_with(|| self.buffers.lend()).extend_from_slice(bytes);
+            write(self.head.get_or_insert_with(|| self.buffers.lend()));
         }
     }
 
     /// A piece of the body has come.
-    pub(super) fn body(&mut self, bytes: &[u8]) {
+    pub(crate) fn body(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         if self.length > MAX_BODY as u64 {
             // It will not be looked at, and there may be as many as there are users.

@@ -9,9 +9,12 @@ mod kept;
 mod request;
 mod response;
 
+#[cfg(any(fuzzing, test))]
+pub(crate) use chunked::chunks;
 pub(crate) use head::values;
-#[cfg(test)]
-pub(crate) use kept::MAX_BODY;
-pub(crate) use kept::{Kept, Wants};
+pub(crate) use kept::{Kept, MAX_BODY, Wants};
 pub(crate) use request::{Message, Prepared};
 pub(crate) use response::{Response, Violation};
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proofload_api::step::{Method, Redirects};
-use proofload_plan::{Body, Escape, Part, Piece, Plan, Request, Template};
+use proofload_plan::{Body, Escape, Part, Piece, Plan, Protocol, Request, Template};
 
 use crate::buffers::{Buffers, Lent};
 use crate::cookies::Jar;
+use crate::http2::Head;
 use crate::materials::Materials;
 use crate::render::{Known, Text, Unset};
 
@@ -22,6 +23,10 @@ pub(crate) struct Prepared {
     has_cookies: bool,
     /// Whether an answer that points elsewhere is followed.
     pub(crate) follows: bool,
+    /// The scheme of its URI.
+    scheme: &'static str,
+    /// The head of a request that is the same for all users, where HTTP/2 may be spoken.
+    http2: Option<Box<Head>>,
 }
 
 enum Kind {
@@ -64,6 +69,9 @@ pub(crate) struct Message<'a> {
     method: Method,
     closes: bool,
     has_cookies: bool,
+    scheme: &'static str,
+    /// Its head in HTTP/2, if that is known already.
+    http2: Option<&'a Head>,
 }
 
 enum Bytes<'a> {
@@ -95,10 +103,17 @@ impl Prepared {
             closes: has("connection", &says_close),
             has_cookies: has("cookie", &|_| true),
             follows: request.redirects == Redirects::SameOrigin,
+            scheme: if plan.target.tls.is_some() { "https" } else { "http" },
+            http2: None,
             kind: Kind::Made { path, headers, body: body(&request.body, plan, materials)? },
         };
         if let Some((bytes, marks)) = prepared.fixed() {
             prepared.kind = Kind::Fixed(bytes, marks);
+            if plan.target.protocol != Protocol::Http1 {
+                let Kind::Fixed(bytes, marks) = &prepared.kind else { return Ok(prepared) };
+                let head = Head::translate(&prepared.whole(bytes, *marks));
+                prepared.http2 = Some(Box::new(head.map_err(|wrong| format!("HTTP/2 has no place for {wrong}"))?));
+            }
         }
         Ok(prepared)
     }
@@ -122,6 +137,20 @@ impl Prepared {
         Some((bytes.into(), marks))
     }
 
+    /// A message of these bytes.
+    fn whole<'a>(&self, bytes: &'a [u8], marks: Marks) -> Message<'a> {
+        Message {
+            bytes: Bytes::Fixed(bytes),
+            marks,
+            files: Vec::new(),
+            method: self.method,
+            closes: self.closes,
+            has_cookies: self.has_cookies,
+            scheme: self.scheme,
+            http2: None,
+        }
+    }
+
     /// The request that a user sends now.
     pub(crate) fn message<'a>(
         &'a self,
@@ -129,17 +158,11 @@ impl Prepared {
         cookies: Cookies<'_>,
         buffers: &'a Buffers,
     ) -> Result<Message<'a>, Unset> {
-        let mut message = Message {
-            bytes: Bytes::Fixed(&[]),
-            marks: Marks::default(),
-            files: Vec::new(),
-            method: self.method,
-            closes: self.closes,
-            has_cookies: self.has_cookies,
-        };
+        let mut message = self.whole(&[], Marks::default());
         match &self.kind {
             Kind::Fixed(bytes, marks) => {
                 (message.bytes, message.marks) = (Bytes::Fixed(bytes), *marks);
+                message.http2 = self.http2.as_deref();
                 if !self.has_cookies && cookies.is_some_and(|(jar, now)| jar.has_any(message.path(), now)) {
                     return Ok(message.again(self.method, message.path(), cookies, buffers));
                 }
@@ -183,6 +206,26 @@ impl<'a> Message<'a> {
     /// How long it is, files included.
     pub(crate) fn length(&self) -> usize {
         self.marks.head + self.marks.body.unwrap_or(0)
+    }
+
+    /// How long its head is.
+    pub(crate) fn head_length(&self) -> usize {
+        self.marks.head
+    }
+
+    /// All header lines.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.bytes()[self.marks.line..self.marks.head]
+    }
+
+    /// The scheme of its URI.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// Its head in HTTP/2, if that was prepared.
+    pub(crate) fn prepared(&self) -> Option<&Head> {
+        self.http2
     }
 
     /// What is to be written next, after so many bytes; nothing after all of them.
@@ -239,7 +282,16 @@ impl<'a> Message<'a> {
             out.extend_from_slice(&bytes[marks.head..]);
             files.extend(self.files.iter().map(|(at, file)| (at - marks.head + new.head, *file)));
         }
-        Self { bytes: Bytes::Lent(out), marks: new, files, method, closes: self.closes, has_cookies: self.has_cookies }
+        Self {
+            bytes: Bytes::Lent(out),
+            marks: new,
+            files,
+            method,
+            closes: self.closes,
+            has_cookies: self.has_cookies,
+            scheme: self.scheme,
+            http2: None,
+        }
     }
 }
 

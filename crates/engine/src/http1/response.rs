@@ -19,7 +19,9 @@ pub(crate) struct Response {
     head: Option<Head>,
     /// Whether it answers a HEAD request.
     to_head: bool,
-    /// The begin of a head that is not complete: rare, since most come in one piece.
+    /// Whether its request asks for another protocol.
+    to_upgrade: bool,
+    /// The begin of a head that is not complete: rare, since most come in one piece. Later, of trailers: rarer still.
     held: Vec<u8>,
     /// At which length of `held` parsing it again is worth the while.
     parse_again_at: usize,
@@ -37,7 +39,15 @@ enum State {
 impl Response {
     /// A response of which nothing has come.
     pub(crate) const fn new(to_head: bool) -> Self {
-        Self { state: State::Head, head: None, to_head, held: Vec::new(), parse_again_at: 0 }
+        Self { state: State::Head, head: None, to_head, to_upgrade: false, held: Vec::new(), parse_again_at: 0 }
+    }
+
+    /// The same to a request that asks for another protocol. A response that agrees ends with its head: what comes after
+    /// is no HTTP.
+    pub(crate) fn to_upgrade() -> Self {
+        let mut response = Self::new(false);
+        response.to_upgrade = true;
+        response
     }
 
     /// Follows the response through these bytes; how many are its own. Fewer than all only if it is complete.
@@ -57,7 +67,7 @@ impl Response {
                     here as usize
                 }
                 State::Chunked(chunks) => {
-                    let here = chunks.follow(rest, |data| kept.body(data))?;
+                    let here = chunks.follow(rest, &mut self.held, |data| kept.body(data))?;
                     if chunks.is_done() {
                         self.state = State::Done;
                     }
@@ -141,16 +151,18 @@ impl Response {
         if length > MAX_HEAD {
             return Err(Violation("a head over 64 KiB"));
         }
-        match head.status {
+        let framing = match head.status {
+            101 if self.to_upgrade => Framing::Length(0),
             101 => return Err(Violation("101 Switching Protocols, which nobody asked for")),
             // An interim response: the real one follows.
             100..200 => return Ok(length),
-            204 | 304 => head.framing = Framing::Length(0),
-            _ if self.to_head => head.framing = Framing::Length(0),
-            _ => {}
-        }
+            // There is no body, whatever the head says of one.
+            204 | 304 => Framing::Length(0),
+            _ if self.to_head => Framing::Length(0),
+            _ => head.framing.map_err(Violation)?,
+        };
         kept.head(bytes, head.status, head.sets_cookies);
-        self.state = match head.framing {
+        self.state = match framing {
             Framing::Length(0) => State::Done,
             Framing::Length(left) => State::Body { left },
             Framing::Chunked => State::Chunked(Chunks::new()),

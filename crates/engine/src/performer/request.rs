@@ -10,46 +10,46 @@ use proofload_results::Sample;
 
 use super::Performer;
 use crate::checks::Answer;
-use crate::connections::Open;
-use crate::exchange::{Traffic, exchange};
+use crate::connections::{Lent, Open};
+use crate::exchange::{Protocol, Traffic};
 use crate::failure::{Detail, Failure};
-use crate::http1::{Kept, Message, values};
+use crate::http1::{Kept, Message, Prepared, values};
 use crate::pacer::Fate;
 use crate::recorder::Finished;
 use crate::redirect;
 use crate::render::Unset;
-use crate::script::PreparedStep;
 
 /// How a request went, as far as it got.
 #[derive(Default)]
-struct Trip {
+pub(super) struct Trip {
     /// When the user came to it.
-    ran: Option<Instant>,
+    pub(super) ran: Option<Instant>,
     /// When it was sent; for a request that needs a new connection, when connecting began.
-    sent: Option<Instant>,
-    traffic: Traffic,
+    pub(super) sent: Option<Instant>,
+    pub(super) traffic: Traffic,
 }
 
 /// What came of a request.
-struct Came<'a> {
-    step: usize,
-    intended: Instant,
-    end: Instant,
-    trip: &'a Trip,
-    kept: &'a Kept<'a>,
+pub(super) struct Came<'a> {
+    pub(super) step: usize,
+    pub(super) intended: Instant,
+    pub(super) end: Instant,
+    pub(super) trip: &'a Trip,
+    pub(super) kept: &'a Kept<'a>,
 }
 
 impl<'a> Performer<'a> {
     /// One step: its request, and those that follow from answers that point elsewhere. If one was ended from outside, how.
     /// The clock is read after the last.
-    pub(super) async fn request(&mut self, step: usize, mut intended: Instant) -> Result<Option<Fate>, Unset> {
+    pub(super) async fn request(
+        &mut self,
+        step: usize,
+        request: &'a Prepared,
+        mut intended: Instant,
+    ) -> Result<Option<Fate>, Unset> {
         let (worker, place, prepared) = (self.worker, self.place, &self.track.steps[step]);
         let buffers = &worker.scratch.buffers;
-        let jar = self.jar.take();
-        let cookies = jar.as_deref().map(|jar| (jar, intended));
-        let message = prepared.request.message(&mut self.known(false), cookies, buffers);
-        self.jar = jar;
-        let mut message = message?;
+        let mut message = self.render(request, intended)?;
         for hop in 0.. {
             let mut trip = Trip::default();
             let mut kept = Kept::new(prepared.wants, buffers);
@@ -61,7 +61,7 @@ impl<'a> Performer<'a> {
             let is_complete = matches!(result, Ok(Ok(())));
             if is_complete {
                 self.take_cookies(&kept, &message, end);
-                let next = if hop < MAX_REDIRECTS { self.follow(prepared, &came, &message) } else { None };
+                let next = if hop < MAX_REDIRECTS { self.follow(request, &came, &message) } else { None };
                 if let Some(next) = next {
                     self.count(&came, Outcome::Ok, None, &[]);
                     if worker.pacer.is_stopped() {
@@ -85,20 +85,29 @@ impl<'a> Performer<'a> {
         Ok(None)
     }
 
+    /// A request as the user sends it at a time.
+    pub(super) fn render(&mut self, request: &'a Prepared, at: Instant) -> Result<Message<'a>, Unset> {
+        let (worker, jar) = (self.worker, self.jar.take());
+        let cookies = jar.as_deref().map(|jar| (jar, at));
+        let message = request.message(&mut self.known(false), cookies, &worker.scratch.buffers);
+        self.jar = jar;
+        message
+    }
+
     /// The request that follows from an answer, if one does.
-    fn follow(&self, step: &PreparedStep, came: &Came<'_>, message: &Message<'a>) -> Option<Message<'a>> {
-        if !step.request.follows {
+    fn follow(&self, request: &Prepared, came: &Came<'_>, message: &Message<'a>) -> Option<Message<'a>> {
+        if !request.follows {
             return None;
         }
         let method = redirect::method(came.trip.traffic.status?, message.method())?;
         let location = values(came.kept.whole_head(), "location");
         let authority = &self.worker.script.plan.target.authority;
-        let path = redirect::path(authority, message.path(), location.first()?)?;
+        let path = redirect::path(message.scheme(), authority, message.path(), location.first()?)?;
         let cookies = self.jar.as_deref().map(|jar| (jar, came.end));
         Some(message.again(method, &path, cookies, &self.worker.scratch.buffers))
     }
 
-    fn take_cookies(&mut self, kept: &Kept<'_>, message: &Message<'_>, now: Instant) {
+    pub(super) fn take_cookies(&mut self, kept: &Kept<'_>, message: &Message<'_>, now: Instant) {
         if !self.worker.script.plan.target.cookies || kept.whole_head().is_empty() {
             return;
         }
@@ -112,53 +121,59 @@ impl<'a> Performer<'a> {
         trip.ran = Some(Instant::now());
         let Some(pool) = &self.worker.pool else {
             trip.sent = trip.ran;
-            let open = self.own.take();
-            // On any way out but a success the connection is closed, and its place empty.
-            let kept = self.go(open, message, trip, kept).await;
-            let (result, open) = split(kept);
-            self.own.put(open);
-            return result;
+            // On any way out but a success the connection is closed, and its place empty, but for one of HTTP/2.
+            let mut open = self.own.take();
+            let result = self.go(&mut open, None, message, trip, kept).await;
+            self.own.put(open.filter(|_| matches!(result, Ok(true))));
+            return result.map(drop);
         };
         // Who waits for a connection waits for the target: only then is the send later than the user.
-        let (lent, sent) = if let Some(lent) = pool.try_borrow() {
+        let (mut lent, sent) = if let Some(lent) = pool.try_borrow() {
             (lent, trip.ran)
         } else {
             (pool.borrow().await, Some(Instant::now()))
         };
         trip.sent = sent;
-        let kept = self.go(lent.take(), message, trip, kept).await;
-        let (result, open) = split(kept);
-        if let Some(open) = open {
+        let mut open = lent.take();
+        let is_reusable = self.go(&mut open, Some(&mut lent), message, trip, kept).await?;
+        if let Some(open) = open.filter(|_| is_reusable) {
             lent.give_back(open);
         }
-        result
+        Ok(())
     }
 
-    /// The exchange, over a connection that is open or over a new one; the connection, if it can be used again.
+    /// The exchange, over a connection that is open or over a new one, of its own or lent; whether that can be used again.
     async fn go(
-        &self,
-        open: Option<Open>,
+        &mut self,
+        open: &mut Option<Open>,
+        lent: Option<&mut Lent<'_>>,
         message: &Message<'_>,
         trip: &mut Trip,
         kept: &mut Kept<'_>,
-    ) -> Result<Option<Open>, Failure> {
-        let mut open = match open {
-            Some(open) => open,
+    ) -> Result<bool, Failure> {
+        let is_new = open.is_none();
+        if is_new {
             // Boxed, since connecting is rare, and its state would be in the memory of every user all the time.
-            None => Box::pin(self.worker.dialer.dial()).await?,
-        };
+            *open = Some(Box::pin(self.worker.dialer.dial()).await?);
+        }
+        let Some(open) = open else { return Ok(false) };
+        match lent {
+            Some(lent) if is_new => lent.hold(open),
+            Some(_) => {}
+            None => self.own.hold(open),
+        }
         self.place.sent();
-        let reusable = exchange(&mut open.stream, message, &self.worker.scratch, &mut trip.traffic, kept).await?;
-        Ok(reusable.then_some(open))
+        open.link.exchange(message, &self.worker.scratch, &mut trip.traffic, kept).await
     }
 
     /// Judges what came, keeps what is to be kept of it, and counts it.
-    fn judge(&mut self, came: &Came<'_>, result: &Result<Result<(), Failure>, Fate>) {
+    pub(super) fn judge(&mut self, came: &Came<'_>, result: &Result<Result<(), Failure>, Fate>) {
         let step = &self.track.steps[came.step];
         let status = came.trip.traffic.status;
         let status_detail = Detail::Status(status.unwrap_or_default());
         let (outcome, detail) = match result {
-            Ok(Ok(())) if status.is_some_and(|status| step.expects(status)) => {
+            // A message of a web socket has no status.
+            Ok(Ok(())) if status.is_none_or(|status| step.expects(status)) => {
                 if step.checks.is_empty() {
                     return self.count(came, Outcome::Ok, None, &[]);
                 }
@@ -180,7 +195,7 @@ impl<'a> Performer<'a> {
         self.count(came, outcome, detail, &[]);
     }
 
-    fn count(&self, came: &Came<'_>, outcome: Outcome, detail: Option<&Detail>, checks: &[bool]) {
+    pub(super) fn count(&self, came: &Came<'_>, outcome: Outcome, detail: Option<&Detail>, checks: &[bool]) {
         let Came { step, intended, end, trip, .. } = *came;
         let micros = |duration: Duration| Micros::from(duration).0;
         let timeout = self.worker.script.timeout;
@@ -210,13 +225,5 @@ impl<'a> Performer<'a> {
             detail,
             checks,
         });
-    }
-}
-
-/// The result and the connection that survived it.
-fn split(kept: Result<Option<Open>, Failure>) -> (Result<(), Failure>, Option<Open>) {
-    match kept {
-        Ok(open) => (Ok(()), open),
-        Err(failure) => (Err(failure), None),
     }
 }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use proofload_api::units::Micros;
-use proofload_plan::{Connections, Keep, PLAN_VERSION, Target};
+use proofload_plan::{Connections, Keep, PLAN_VERSION, Protocol, Target};
 use proptest::prelude::*;
 
 use super::*;
@@ -21,6 +21,8 @@ pub(crate) fn a_plan() -> Plan {
             connections: Connections::PerUser(1),
             keep: Keep { max_requests: None, max_age: None },
             cookies: true,
+            protocol: Protocol::Http1,
+            tls: None,
         },
         data: Vec::new(),
         files: Vec::new(),

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of this")]
 
 pub mod recording;
+pub mod secure;
+pub mod web_sockets;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +16,9 @@ use proofload_api::step::{Method, Redirects, StatusPattern};
 use proofload_api::units::{Micros, Rate};
 use proofload_engine::{Engine, Materials, Options, Shelf};
 use proofload_plan::{
-    Body, Connections, DataSet, Escape, Flow, Format, Keep, Load, Node, PLAN_VERSION, Part, Place, Plan, RateCurve,
-    RateSpan, Request, Role, Scenario, Segment, Source, Span, Step, Target, Template, UserCurve, Value,
+    Action, Body, Connections, DataSet, Escape, Flow, Format, Keep, Load, Node, PLAN_VERSION, Part, Place, Plan,
+    Protocol, RateCurve, RateSpan, Request, Role, Scenario, Segment, Source, Span, Step, Target, Template, UserCurve,
+    Value,
 };
 use proofload_results::{Cell, Snapshot};
 
@@ -35,6 +38,8 @@ pub fn plan(address: SocketAddr, scenarios: Vec<Scenario>) -> Plan {
             connections: Connections::PerUser(1),
             keep: Keep { max_requests: None, max_age: None },
             cookies: true,
+            protocol: Protocol::Http1,
+            tls: None,
         },
         data: Vec::new(),
         files: Vec::new(),
@@ -51,13 +56,13 @@ pub fn scenario(name: &str, load: Load, paths: &[&str]) -> Scenario {
     let step = |path: &&str| Step {
         name: format!("step{path}").replace('/', "-"),
         group: None,
-        request: Request {
+        action: Action::Request(Request {
             method: Method::Get,
             path: Template::text(*path),
             headers: vec![("Host".to_owned(), Template::text("test"))],
             body: Body::None,
             redirects: Redirects::Never,
-        },
+        }),
         expect: vec![StatusPattern::Class(2)],
         checks: Vec::new(),
         extract: Vec::new(),
@@ -77,6 +82,12 @@ pub fn scenario(name: &str, load: Load, paths: &[&str]) -> Scenario {
         on_stop: 0,
         data: Vec::new(),
     }
+}
+
+/// The request of a step that has one.
+pub fn request(step: &mut Step) -> &mut Request {
+    let Action::Request(request) = &mut step.action else { panic!("{} has no request", step.name) };
+    request
 }
 
 pub fn iterations(users: u32, per_user: u32) -> Load {

@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json_path::JsonPath;
 
 use super::Problems;
+use super::answer::{self, Answer};
 use super::names::{Names, is_variable};
 use super::pieces::has_place;
 use super::request::is_header;
@@ -13,7 +14,12 @@ use crate::model::{Check, CheckKind, Extract, ExtractFrom};
 
 /// The good statuses of a step, and its checks in the order in which they are counted.
 pub(super) fn expect(step: &ApiStep, path: &str, problems: &mut Problems) -> (Vec<StatusPattern>, Vec<Check>) {
-    let default = vec![StatusPattern::Class(2), StatusPattern::Class(3)];
+    let default = match answer::of(step) {
+        Answer::Whole => vec![StatusPattern::Class(2), StatusPattern::Class(3)],
+        Answer::Handshake => vec![StatusPattern::Code(101)],
+        Answer::Message | Answer::Time | Answer::Nothing => Vec::new(),
+    };
+    answer::check(step, path, problems);
     let Some(expect) = &step.expect else { return (default, Vec::new()) };
     let path = format!("{path}.expect");
     if expect.status.as_ref().is_some_and(Vec::is_empty) {

@@ -9,8 +9,9 @@ use proofload_api::step::Step as ApiStep;
 use super::expect;
 use super::names::{Names, Put};
 use super::request::{self, Base};
+use super::web_socket::web_socket;
 use super::{Problems, duplicate};
-use crate::model::{Condition, Flow, Group, Node, Step};
+use crate::model::{Action, Condition, Flow, Group, Node, Step};
 use crate::template::Template;
 
 /// A group is gone through so often at most, where it has a `while` and does not say.
@@ -102,10 +103,26 @@ fn step(step: &ApiStep, base: &Base<'_>, names: &mut Names<'_>, path: &str, prob
     Step {
         name: step.name.clone(),
         group: step.group.clone(),
-        request: request::request(&step.request, base, names, &format!("{path}.request"), problems),
+        action: action(step, base, names, path, problems),
         expect,
         checks,
         extract: expect::extract(step, names, path, problems),
+    }
+}
+
+fn action(step: &ApiStep, base: &Base<'_>, names: &mut Names<'_>, path: &str, problems: &mut Problems) -> Action {
+    match (&step.request, &step.web_socket) {
+        (None, Some(given)) => {
+            Action::WebSocket(web_socket(given, base, names, &format!("{path}.webSocket"), problems))
+        }
+        (given, other) => {
+            if given.is_some() == other.is_some() {
+                let came = if given.is_some() { "both" } else { "neither" };
+                problems.add(path, "exactly one of request and webSocket", came);
+            }
+            let given = given.clone().unwrap_or_default();
+            Action::Request(request::request(&given, base, names, &format!("{path}.request"), problems))
+        }
     }
 }
 

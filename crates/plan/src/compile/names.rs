@@ -87,6 +87,8 @@ pub(super) struct Names<'a> {
     opening: BTreeSet<String>,
     /// Data sets that the scenario that is compiled now has used.
     used: BTreeSet<usize>,
+    /// Whether a web socket can have been opened before the step that is compiled now.
+    is_connected: bool,
 }
 
 impl<'a> Names<'a> {
@@ -109,6 +111,7 @@ impl<'a> Names<'a> {
             available: BTreeSet::new(),
             opening: BTreeSet::new(),
             used: BTreeSet::new(),
+            is_connected: false,
         }
     }
 
@@ -122,6 +125,7 @@ impl<'a> Names<'a> {
         self.available = self.of_setup.clone();
         self.opening.clear();
         self.used.clear();
+        self.is_connected = false;
         compile(self)
     }
 
@@ -141,9 +145,15 @@ impl<'a> Names<'a> {
         self.of_setup = steps.iter().flat_map(|step| step.extract.keys().cloned()).collect();
     }
 
-    /// From now on, steps of this scenario can use what this step extracts.
+    /// From now on, steps of this scenario can use what this step extracts, and the web socket that it opens.
     pub(super) fn allow(&mut self, step: &ApiStep) {
         self.available.extend(step.extract.keys().cloned());
+        self.is_connected |= step.web_socket.as_ref().is_some_and(|web_socket| web_socket.connect.is_some());
+    }
+
+    /// Whether a web socket can have been opened before.
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected
     }
 
     /// Data sets that this scenario uses.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use http::uri::{Authority, Uri};
 use http::{HeaderName, HeaderValue};
+use proofload_api::admission::WEB_SOCKET;
 use proofload_api::step::{Auth, Redirects, Request as ApiRequest};
 use proofload_api::units::Micros;
 
@@ -57,13 +58,15 @@ impl<'a> Header<'a> {
 
 /// A base URL taken apart.
 pub(super) struct Address {
+    pub(super) is_secure: bool,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) authority: String,
     pub(super) path: String,
 }
 
-const UNKNOWN: Address = Address { host: String::new(), port: 0, authority: String::new(), path: String::new() };
+const UNKNOWN: Address =
+    Address { is_secure: false, host: String::new(), port: 0, authority: String::new(), path: String::new() };
 const URL: &str = "an address such as http://api.shop.svc:8080";
 
 pub(super) fn base_url(url: &str, path: &str, problems: &mut Problems) -> Address {
@@ -75,11 +78,18 @@ pub(super) fn base_url(url: &str, path: &str, problems: &mut Problems) -> Addres
             return UNKNOWN;
         }
     };
-    if uri.scheme_str() != Some("http") {
-        let hint = "this version sends plain HTTP/1.1 only";
-        problems.add_hint(path, URL, format!("{shown:?}"), hint);
-        return UNKNOWN;
-    }
+    let is_secure = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some("ws" | "wss") => {
+            problems.add_hint(path, URL, format!("{shown:?}"), WEB_SOCKET);
+            return UNKNOWN;
+        }
+        _ => {
+            problems.add(path, URL, format!("{shown:?}"));
+            return UNKNOWN;
+        }
+    };
     let authority = uri.authority().filter(|authority| !authority.host().is_empty());
     let Some(authority) = authority else {
         problems.add(path, URL, format!("{shown:?}, which has no host"));
@@ -88,11 +98,12 @@ pub(super) fn base_url(url: &str, path: &str, problems: &mut Problems) -> Addres
     if uri.query().is_some() || url.contains('#') || authority.as_str().contains('@') {
         problems.add(path, "no user, query or fragment in it", format!("{shown:?}"));
     }
-    let Some(port) = port(authority) else {
+    let Some(port) = port(authority, is_secure) else {
         problems.add(path, "a port of 1 to 65535", format!("{shown:?}"));
         return UNKNOWN;
     };
     Address {
+        is_secure,
         host: authority.host().trim_matches(['[', ']']).to_owned(),
         port,
         authority: authority.as_str().to_owned(),
@@ -109,13 +120,22 @@ fn shown(url: &str) -> String {
     }
 }
 
-fn port(authority: &Authority) -> Option<u16> {
+fn port(authority: &Authority, is_secure: bool) -> Option<u16> {
+    let default = if is_secure { 443 } else { 80 };
     let written = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    if written.is_empty() { Some(80) } else { authority.port_u16().filter(|port| *port > 0) }
+    if written.is_empty() { Some(default) } else { authority.port_u16().filter(|port| *port > 0) }
 }
 
-/// Headers that the engine sets itself: they say how the message is framed.
-const OURS: [&str; 4] = ["content-length", "transfer-encoding", "connection", "upgrade"];
+/// Headers that the engine sets itself: they say how the message is framed, or make a web socket of a connection.
+const OURS: [&str; 7] = [
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+];
 
 pub(super) fn is_header(name: &str) -> bool {
     HeaderName::from_bytes(name.as_bytes()).is_ok()
@@ -135,6 +155,9 @@ pub(super) fn headers<'a>(
             problems.add(&path, "a header name of letters, digits and -", format!("{name:?}"));
         } else if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
             problems.add_hint(&path, "another header", format!("{name:?}"), "the load engine sets this one itself");
+        } else if name.eq_ignore_ascii_case("sec-websocket-protocol") {
+            let hint = "a step names them in webSocket.connect.protocols";
+            problems.add_hint(&path, "no protocols of a web socket as a header", format!("{name:?}"), hint);
         } else if let Some(wrong) = unfit(value) {
             // Never the value itself: it may be a secret, and this goes into status and events.
             let came = format!("{} characters, one of them {wrong:?}", value.chars().count());
@@ -192,7 +215,14 @@ pub(super) fn request(
     }
 }
 
-fn target(text: &str, base: &Base<'_>, names: &mut Names<'_>, path: &str, problems: &mut Problems) -> Template {
+/// The path and query of a request, below the target's.
+pub(super) fn target(
+    text: &str,
+    base: &Base<'_>,
+    names: &mut Names<'_>,
+    path: &str,
+    problems: &mut Problems,
+) -> Template {
     let is_right = |piece: &Piece<'_>| match piece {
         Piece::Text(text) => text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'),
         Piece::Place(..) => true,
@@ -209,7 +239,7 @@ fn target(text: &str, base: &Base<'_>, names: &mut Names<'_>, path: &str, proble
 }
 
 /// `Host` first; a step's header replaces the target's of the same name.
-fn merge(
+pub(super) fn merge(
     base: &Base<'_>,
     own: &[Header<'_>],
     content_type: Option<String>,

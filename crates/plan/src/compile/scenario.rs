@@ -11,7 +11,7 @@ use super::load::load;
 use super::names::Names;
 use super::request::Base;
 use super::{MAX_DURATION, Problems, duplicate};
-use crate::model::{Flow, Load, Node, Role, Scenario, Step, ThinkTime};
+use crate::model::{Flow, Load, Node, Role, Scenario, ThinkTime};
 
 /// Names that scenarios cannot have, since setup and teardown have them.
 pub(super) const RESERVED: [&str; 2] = ["setup", "teardown"];
@@ -106,8 +106,7 @@ fn once(
 ) -> Option<Scenario> {
     let name = if role == Role::Setup { "setup" } else { "teardown" };
     let steps = flow::once(steps, base, names, &format!("spec.{name}"), problems);
-    let requests = steps.iter().map(|step| u64::from(Step::most_requests(step)) * base.timeout.0);
-    let max_duration = ONCE + Micros(requests.fold(0, u64::saturating_add));
+    let max_duration = steps.iter().map(|step| step.longest(base.timeout)).fold(ONCE, std::ops::Add::add);
     (!steps.is_empty()).then(|| Scenario {
         name: name.to_owned(),
         role,

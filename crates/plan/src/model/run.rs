@@ -85,13 +85,13 @@ impl Plan {
 
     /// From when a scenario may begin to when its last request has ended, and its follower begins.
     fn longest_of(&self, scenario: &Scenario) -> Micros {
-        let requests = |steps: &[Step]| steps.iter().map(|step| u64::from(step.most_requests())).sum::<u64>();
+        let longest = |steps: &[Step]| steps.iter().map(|step| step.longest(self.target.timeout)).collect::<Vec<_>>();
         // After the load: one step that is under way, then what each user does at its end.
-        let last = scenario.steps.iter().map(|step| u64::from(step.most_requests())).max().unwrap_or(1);
-        let stop = requests(&scenario.steps[scenario.steps.len() - scenario.on_stop.min(scenario.steps.len())..]);
+        let last = longest(&scenario.steps).into_iter().max().unwrap_or(self.target.timeout);
+        let stop = &scenario.steps[scenario.steps.len() - scenario.on_stop.min(scenario.steps.len())..];
+        let stop = longest(stop).into_iter().fold(Micros::ZERO, std::ops::Add::add);
         let think = scenario.think_time.map_or(Micros::ZERO, |think| think.longest());
-        let ending = Micros(self.target.timeout.0.saturating_mul(last + stop))
-            + Micros(think.0.saturating_mul(scenario.on_stop as u64));
+        let ending = last + stop + Micros(think.0.saturating_mul(scenario.on_stop as u64));
         scenario.at + scenario.load.duration() + scenario.graceful_stop + ending + HANDOVER
     }
 

@@ -60,14 +60,52 @@ pub struct Step {
     pub name: String,
     /// The group that it is in.
     pub group: Option<String>,
-    /// What to send.
-    pub request: Request,
-    /// Statuses that count as a good answer.
+    /// What to do.
+    pub action: Action,
+    /// Statuses that count as a good answer; of a web socket, 101 to its handshake.
     pub expect: Vec<StatusPattern>,
     /// What else must hold.
     pub checks: Vec<Check>,
     /// What to keep of the answer. Each is a check too, after those of `checks`.
     pub extract: Vec<Extract>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Sends an HTTP request.
+    Request(Request),
+    /// Does something with the user's web socket.
+    WebSocket(WebSocket),
+}
+
+/// Something that a user does with its web socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WebSocket {
+    /// Opens it: closes the one before, if there is one.
+    Connect {
+        /// Path and query, the target's base path included.
+        path: Template,
+        /// Every header but those of the handshake itself, `Host` first.
+        headers: Vec<(String, Template)>,
+    },
+    /// Sends a message, receives one, or both.
+    Message {
+        /// What to send first, if something.
+        send: Option<Template>,
+        /// Whether to wait for a message.
+        receive: bool,
+        /// Messages are passed over up to one that contains this.
+        until: Option<Template>,
+    },
+    /// Sends a ping, and waits for its pong.
+    Ping,
+    /// Holds it open for so long.
+    Hold(Micros),
+    /// Closes it with a code, and waits for the target to do so too.
+    Close(u16),
 }
 
 /// A request, fully resolved.
@@ -174,11 +212,14 @@ impl Step {
         self.checks.iter().map(|check| check.name.clone()).chain(extracts)
     }
 
-    /// The most requests that it sends, one after the other, each time.
-    pub fn most_requests(&self) -> u32 {
-        match self.request.redirects {
-            Redirects::Never => 1,
-            Redirects::SameOrigin => 1 + MAX_REDIRECTS,
+    /// The longest that it takes, where a request may take `timeout`.
+    pub fn longest(&self, timeout: Micros) -> Micros {
+        match &self.action {
+            Action::Request(Request { redirects: Redirects::SameOrigin, .. }) => {
+                Micros(timeout.0.saturating_mul(1 + u64::from(MAX_REDIRECTS)))
+            }
+            Action::WebSocket(WebSocket::Hold(time)) => *time,
+            Action::Request(_) | Action::WebSocket(_) => timeout,
         }
     }
 }

@@ -3,7 +3,8 @@
 use proofload_api::criterion::Operator;
 use proofload_api::step::Redirects;
 use proofload_plan::{
-    Body, CheckKind, Escape, ExtractFrom, Format, Node, Part, Piece, Plan, Request, Scope, Template, Value,
+    Action, Body, CheckKind, Escape, ExtractFrom, Format, Node, Part, Piece, Plan, Request, Scope, Step, Template,
+    Value,
 };
 
 use crate::right;
@@ -16,7 +17,12 @@ fn plan(top: &str, rest: &str) -> Plan {
 
 /// The request of a single step.
 fn request(top: &str, rest: &str) -> Request {
-    plan(top, &format!("steps: [{{name: get, request: {{{rest}}}}}]")).scenarios[0].steps[0].request.clone()
+    request_of(&plan(top, &format!("steps: [{{name: get, request: {{{rest}}}}}]")).scenarios[0].steps[0]).clone()
+}
+
+fn request_of(step: &Step) -> &Request {
+    let Action::Request(request) = &step.action else { panic!("{step:?} has no request") };
+    request
 }
 
 /// A template as a text: what is filled in stands in angle brackets, with how it is escaped.
@@ -121,7 +127,7 @@ fn who_sends_a_request_is_the_targets_word_or_the_steps() {
                 scenarios: [{name: a, iterations: {users: 1, perUser: 1}, steps: [{name: x, request: {path: /}}, \
                 {name: y, request: {path: /, auth: {basic: {username: u, password: '{{env.T}}'}}, redirects: Never, headers: {Accept: b}}}]}]";
     let plan = proofload_plan::compile(&serde_saphyr::from_str(text).unwrap(), "a/b").unwrap().plan;
-    let [x, y] = [0, 1].map(|i| plan.scenarios[0].steps[i].request.clone());
+    let [x, y] = [0, 1].map(|i| request_of(&plan.scenarios[0].steps[i]).clone());
     let version = format!("proofload/{}", env!("CARGO_PKG_VERSION"));
     let all = |request: &Request| request.headers.iter().map(|(n, v)| format!("{n}: {}", shown(v))).collect::<Vec<_>>();
     assert_eq!(
@@ -270,7 +276,7 @@ fn the_token_of_every_request_is_not_for_the_step_that_gets_it() {
         let plan = proofload_plan::compile(&serde_saphyr::from_str(&text).unwrap(), "a/b").unwrap().plan;
         let steps = plan.scenarios.iter().flat_map(|scenario| &scenario.steps);
         steps
-            .filter(|step| header(&step.request, "Authorization").is_some())
+            .filter(|step| header(request_of(step), "Authorization").is_some())
             .map(|step| step.name.clone())
             .collect::<Vec<_>>()
     };

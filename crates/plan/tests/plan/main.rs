@@ -5,6 +5,8 @@ mod flow;
 mod load;
 mod problems;
 mod steps;
+mod target;
+mod web_socket;
 mod wild;
 
 use proofload_api::LoadTestSpec;

@@ -217,7 +217,7 @@ fn targets() {
         let problems = proofload_plan::compile(&serde_saphyr::from_str(&text).unwrap(), "a/b").unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    for url in ["shop", "https://shop", "http://", "http://a@shop", "http://shop?a", "http://shop:0", "http://sh op"] {
+    for url in ["shop", "ftp://shop", "http://", "http://a@shop", "http://shop?a", "http://shop:0", "http://sh op"] {
         let said = target(&format!("baseUrl: '{url}'"));
         assert!(said.len() == 1 && said[0].starts_with("spec.target.baseUrl: expected "), "{url}: {said:?}");
     }
@@ -237,12 +237,12 @@ fn targets() {
         ),
         [
             "spec.target.timeout: expected a time longer than 0s, at most 1h, got 0s",
-            "spec.target.connections: expected either perUser or shared, at least 1, got perUser: None, shared: Some(0)",
+            "spec.target.headers.Connection: expected another header, got \"Connection\" (the load engine sets this one itself)",
+            "spec.target.headers.host: expected each header once, got \"Host\" and \"host\"",
             "spec.target.connections.maxRequests: expected at least 1, got 0",
             "spec.target.connections.maxAge: expected a time longer than 0s, got 0s (keepAlive: false gives each request a \
              connection of its own)",
-            "spec.target.headers.Connection: expected another header, got \"Connection\" (the load engine sets this one itself)",
-            "spec.target.headers.host: expected each header once, got \"Host\" and \"host\"",
+            "spec.target.connections: expected either perUser or shared, at least 1, got perUser: None, shared: Some(0)",
         ]
     );
     let fixed = scenario(&format!("arrivals: {{stages: [{{to: 5/s, hold: 1s}}], maxUsers: 2}}, {STEPS}"));

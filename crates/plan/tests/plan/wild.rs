@@ -47,10 +47,14 @@ proptest! {
              scenarios:\n- {{name: m, {load}, gracefulStop: {}, thinkTime: {{mean: {}}}, groups: [{{name: {i}, while: {j}, repeat: {}}}],\n  \
              steps: [{{name: x, group: {i}, request: {{path: {k}, headers: {{A: {l}}}, json: {{a: {a}, {b}: [{c}]}}}}, expect: {{body: {{matches: {d}}}, jsonExists: [{e}]}}}},\n  \
              {{name: y, weight: {}, request: {{path: {f}, auth: {{basic: {{username: {g}, password: {h}}}}}, form: {{{k}: {l}}}}}}}]}}\n\
-             criteria: [{{expr: {a}, of: {b}, during: {c}}}]\n", times[4], times[5], numbers[3], numbers[4]
+             - {{name: w, iterations: {{users: 1, perUser: 1}}, steps: [{{name: o, webSocket: {{connect: {{path: {a}, headers: {{{b}: {c}}}, protocols: [{d}]}}}}}},\n  \
+             {{name: m, webSocket: {{send: {e}, until: {f}, receive: Nothing}}, expect: {{status: [101]}}}}, {{name: h, webSocket: {{hold: {}}}}},\n  \
+             {{name: c, webSocket: {{close: {{code: {}}}}}, extract: {{x: {{json: {g}}}}}}}]}}\n\
+             criteria: [{{expr: {a}, of: {b}, during: {c}}}]\n", times[4], times[5], numbers[3], numbers[4], times[6],
+            numbers[5] % 65536
         );
         let read: Result<proofload_api::LoadTestSpec, _> =
-            serde_saphyr::from_str(&format!("target: {{baseUrl: 'http://shop'}}\n{text}"));
+            serde_saphyr::from_str(&format!("target: {{baseUrl: 'https://shop', tls: {{ca: {i}, serverName: {j}, key: {k}}}}}\n{text}"));
         if let Ok(spec) = read {
             let _ = compile(&spec, "a/b");
         }
@@ -59,7 +63,7 @@ proptest! {
     #[test]
     fn a_path_of_any_text_never_panics(text in texts()) {
         let mut spec = spec("scenarios: [{name: a, users: {stages: [{to: 1, hold: 1s}]}, steps: [{name: x, request: {path: /}}]}]");
-        spec.scenarios[0].steps[0].request.path = text;
+        spec.scenarios[0].steps[0].request.get_or_insert_default().path = text;
         let _ = compile(&spec, "a/b");
     }
 

@@ -4,8 +4,8 @@ use proofload_api::loadtest::Severity;
 use proofload_api::scenario::{Method, Redirects};
 use proofload_api::{Micros, Outcome};
 use proofload_plan::{
-    Body, CellAddress, Connections, Criterion, Flow, Keep, Load, PLAN_VERSION, Plan, Request, Role, Scenario, Scope,
-    Segment, Span, Step, Target, Template, UserCurve,
+    Action, Body, CellAddress, Connections, Criterion, Flow, Keep, Load, PLAN_VERSION, Plan, Protocol, Request, Role,
+    Scenario, Scope, Segment, Span, Step, Target, Template, UserCurve,
 };
 use proofload_results::snapshot::MAX_ERRORS;
 use proofload_results::{
@@ -34,6 +34,8 @@ pub(crate) fn plan() -> Plan {
             connections: Connections::PerUser(1),
             keep: Keep { max_requests: None, max_age: None },
             cookies: true,
+            protocol: Protocol::Http1,
+            tls: None,
         },
         data: Vec::new(),
         files: Vec::new(),
@@ -52,13 +54,13 @@ fn scenario(name: &str, after: Option<usize>, load: Load, steps: &[&str]) -> Sce
     let steps = steps.iter().map(|name| Step {
         name: (*name).to_owned(),
         group: None,
-        request: Request {
+        action: Action::Request(Request {
             method: Method::Get,
             path: Template::text("/"),
             headers: Vec::new(),
             body: Body::None,
             redirects: Redirects::default(),
-        },
+        }),
         expect: Vec::new(),
         checks: Vec::new(),
         extract: Vec::new(),
@@ -133,6 +135,7 @@ impl Runner {
                 elapsed: 41 * SECOND,
                 memory: 24 << 20,
                 lateness: lateness(&[100]),
+                ..GeneratorRecord::default()
             },
             variables: Vec::new(),
             stop: None,

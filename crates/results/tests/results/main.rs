@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod fixtures;
+mod health;
 mod invariants;
 mod report;
 mod shapes;

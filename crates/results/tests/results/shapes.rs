@@ -4,9 +4,10 @@ use proofload_api::loadtest::Abort;
 use proofload_api::units::{Rate, Share};
 use proofload_api::{Micros, Outcome, Verdict};
 use proofload_plan::{
-    CellAddress, Check, CheckKind, Criterion, Extract, ExtractFrom, Level, Load, Plan, RateCurve, RateSpan, Role,
-    Scenario, Scope, Search, Segment,
+    Action, CellAddress, Check, CheckKind, Criterion, Extract, ExtractFrom, Level, Load, Plan, RateCurve, RateSpan,
+    Role, Scenario, Scope, Search, Segment, Tls, WebSocket,
 };
+use proofload_results::setup;
 use proofload_results::text::{Style, render};
 use proofload_results::{
     Aborted, Cell, Circumstances, DoubtKind, EncodedBucket, EndCause, Input, LevelRecord, LostRunner, Part, Region,
@@ -318,6 +319,38 @@ fn users_without_data_leave_the_verdict_open_and_broken_iterations_are_told() {
     );
     let broke = "7 iterations of scenario baseline broke off, since a step needed a value that an earlier one had not";
     assert!(told.findings[0].starts_with(broke), "{}", told.findings[0]);
+}
+
+#[test]
+fn a_web_socket_that_was_not_open_breaks_an_iteration() {
+    let mut plan = plan_of(arrivals(), true);
+    plan.scenarios[0].steps[0].action = Action::WebSocket(WebSocket::Ping);
+    plan.scenarios[1].steps[0].action = Action::WebSocket(WebSocket::Ping);
+    let mut seen = snapshot(&plan, &[(0, 1, 100, ok(1_000))]);
+    seen.scenarios[0].broken_iterations = 1;
+    seen.scenarios[1].broken_iterations = 1;
+    let why = "a step needed a web socket that was not open, or a value that an earlier one had not extracted";
+    assert_eq!(setup::failure(&plan, 1, &seen).as_deref(), Some(why));
+    let told = report(&plan, seen, &[], &Circumstances::default());
+    assert_eq!(told.findings[0], format!("1 iteration of scenario baseline broke off, since {why}."));
+}
+
+#[test]
+fn a_certificate_that_was_not_checked_is_told() {
+    let mut plan = plan_of(arrivals(), false);
+    let tls = |verify| Tls { server_name: "api".to_owned(), ca: None, identity: None, resumption: true, verify };
+    let told = |plan: &Plan| {
+        let seen = snapshot(plan, &[(0, 1, 100, ok(1_000))]);
+        report(plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default())
+    };
+    let note = "The target's certificate was not checked (insecureSkipVerify).";
+    plan.target.tls = Some(tls(true));
+    assert_eq!(told(&plan).findings, [""; 0]);
+    plan.target.tls = Some(tls(false));
+    let told = told(&plan);
+    assert_eq!((told.verdict, told.findings.as_slice()), (Verdict::Passed, &[note.to_owned()][..]));
+    assert!(told.reason.ends_with(note), "{}", told.reason);
+    assert!(render(&told, Style { color: false, width: 500 }).contains(note));
 }
 
 #[test]

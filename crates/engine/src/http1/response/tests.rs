@@ -51,12 +51,36 @@ fn a_body_ends_as_its_head_says() {
 }
 
 #[test]
+fn lengths_count_only_where_they_frame_a_body() {
+    let of = |status: &str, headers: &str| {
+        whole(&format!("{status}\r\n{headers}\r\n")).map(|meaning| (meaning.2, meaning.3))
+    };
+    assert_eq!(of("HTTP/1.1 200 OK", "Content-Length: 0, 0\r\nContent-Length: 00\r\n"), Ok((true, true)));
+    assert!(of("HTTP/1.1 200 OK", "Content-Length: 0, 1\r\n").is_err());
+    assert_eq!(of("HTTP/1.1 204 No Content", "Content-Length: x\r\n"), Ok((true, true)));
+    let both = "Content-Length: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    assert_eq!(of("HTTP/1.1 200 OK", both), Ok((true, false)));
+    assert!(of("HTTP/1.0 200 OK", "Transfer-Encoding: chunked\r\n\r\n0\r\n").is_err());
+}
+
+#[test]
 fn chunks_may_have_extensions_and_trailers() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n";
     let body = "3\r\nabc\r\n00A ;x=\"y\"\r\n0123456789\r\n0\r\nSum: 1\r\n\r\n";
     let text = format!("{head}{body}");
     assert_eq!(whole(&text), Ok((text.len(), Some(200), true, true)));
     assert_eq!(whole(&format!("{head}3\r\nabc\r\n0\r\n")).map(|meaning| meaning.2), Ok(false));
+    let zeros = "0".repeat(1000);
+    assert_eq!(whole(&format!("{head}{zeros}1\r\na\r\n{zeros}\r\n\r\n")).map(|meaning| meaning.2), Ok(true));
+    for trailers in [
+        "no colon\r\n",
+        "A: b\nC: d\r\n",
+        "A: \0\r\n",
+        &"A: b\r\n".repeat(257),
+        &format!("A: {}\r\n", "b".repeat(MAX_HEAD)),
+    ] {
+        assert!(whole(&format!("{head}0\r\n{trailers}\r\n")).is_err(), "{trailers:?}");
+    }
     for bad in ["x\r\n", "\r\n", "3\nabc", "3\r\nabcd\r\n", "11111111111111111\r\n", "3;a\nb\r\nabc"] {
         assert!(whole(&format!("{head}{bad}")).is_err(), "{bad:?}");
     }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use common::{RUN, Runner, key, long, plan, requests, token, until};
 use proofload_api::Micros;
 use proofload_conductor::control::{self, LevelRequest};
-use proofload_plan::Level;
+use proofload_plan::{Level, PLAN_VERSION};
 use proofload_results::{EndCause, LevelRecord, RunnerState, Snapshot};
 use proofload_target::TestTarget;
 use reqwest::{Method, StatusCode};
@@ -167,10 +167,11 @@ async fn a_plan_of_another_release_is_refused_with_what_to_do() {
     let (status, log) = Runner::launch(&plan).exits().await;
     assert_eq!(status.code(), Some(1));
     assert!(
-        log.contains("expected a plan of version 2, got version 9") && log.contains("use the runner image"),
+        log.contains(&format!("expected a plan of version {PLAN_VERSION}, got version 9"))
+            && log.contains("use the runner image"),
         "{log}"
     );
-    let (status, log) = Runner::launch(&json!({"version": 2})).exits().await;
+    let (status, log) = Runner::launch(&json!({"version": PLAN_VERSION})).exits().await;
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("is not a plan"), "{log}");
 }

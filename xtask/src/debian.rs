@@ -54,8 +54,11 @@ pub(crate) fn install(context: &Context, packages: &[&str], purpose: &str) -> Re
     }
     eprintln!("installing for {purpose}: apt-get install {list}");
     let sh = &context.sh;
-    cmd!(sh, "apt-get update -qq").quiet().run()?;
-    cmd!(sh, "apt-get install --yes -qq --no-install-recommends {packages...}")
+    // The cluster is prepared by another process meanwhile, and apt-get waits for nobody.
+    let lock = context.home.join("apt.lock");
+    sh.create_dir(&context.home)?;
+    cmd!(sh, "flock {lock} apt-get update -qq").quiet().run()?;
+    cmd!(sh, "flock {lock} apt-get install --yes -qq --no-install-recommends {packages...}")
         .env("DEBIAN_FRONTEND", "noninteractive")
         .quiet()
         .ignore_stdout()

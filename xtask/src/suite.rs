@@ -100,7 +100,12 @@ impl<'a> Suite<'a> {
         self.step("unit tests", |context| {
             cargo(context, &["test", "--quiet", "--workspace", "--exclude", "proofload-e2e"])
         });
-        self.step("fuzzing", |context| fuzz::run(context, None, FUZZING).map(|()| Outcome::Passed));
+        self.step("fuzzing", |context| {
+            if !debian::present(context, "c++") && !debian::is_root(context)? {
+                return Ok(Outcome::Skipped("it needs a C++ compiler, which only root can install".to_owned()));
+            }
+            fuzz::run(context, None, FUZZING).map(|()| Outcome::Passed)
+        });
     }
 
     fn on_a_cluster(&mut self, preparation: Option<Preparation>) {

@@ -35,9 +35,10 @@ impl Groups {
         self.cpu.iter().filter_map(|group| cpu_limit(group)).min_by(f64::total_cmp)
     }
 
-    /// For how long this process was throttled, over all of its life, in microseconds; 0 where nothing says so.
+    /// For how long this process was throttled, over all of its life, in microseconds; 0 where nothing says so. Summed over
+    /// the groups, since of the largest alone a difference could miss another's.
     pub(crate) fn throttled(&self) -> u64 {
-        self.cpu.iter().filter_map(|group| throttled(group)).max().unwrap_or(0)
+        self.cpu.iter().filter_map(|group| throttled(group)).sum()
     }
 
     /// Memory in use of the limit that is closest, in bytes; nothing without a limit below `machine`, which is how much

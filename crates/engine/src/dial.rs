@@ -5,9 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proofload_plan::{Keep, Protocol};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
@@ -41,6 +42,8 @@ pub(crate) struct Manner {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) protocol: Protocol,
     pub(crate) keep: Keep,
+    /// Of requests.
+    pub(crate) timeout: Duration,
 }
 
 /// Opens connections, for one thread.
@@ -76,6 +79,12 @@ impl Dialer {
     /// A new connection, to the next of the target's addresses that takes it; with TLS, after its handshake.
     pub(crate) async fn reach(&self, offer: Offer) -> Result<Stream, Failure> {
         let stream = self.reach_plainly().await?;
+        if offer == Offer::Requests && self.manner.protocol != Protocol::Http1 {
+            // A connection of HTTP/2 outlives requests that time out: one that nobody acknowledges is to end.
+            let millis = u32::try_from(self.manner.timeout.as_millis()).unwrap_or(u32::MAX).saturating_mul(2);
+            // Where it cannot be set, TCP ends it later.
+            let _ = set_tcp_user_timeout(&stream, millis);
+        }
         match &self.manner.tls {
             Some(tls) => Ok(Stream::Tls(tls.handshake(stream, offer).await?)),
             None => Ok(Stream::Plain(stream)),
@@ -136,8 +145,12 @@ mod tests {
     use super::*;
     use crate::names::Servers;
 
-    const PLAIN: Manner =
-        Manner { tls: None, protocol: Protocol::Http1, keep: Keep { max_requests: None, max_age: None } };
+    const PLAIN: Manner = Manner {
+        tls: None,
+        protocol: Protocol::Http1,
+        keep: Keep { max_requests: None, max_age: None },
+        timeout: DEADLINE,
+    };
     const DEADLINE: Duration = Duration::from_secs(20);
 
     /// A name server that answers every question for an address with these, valid for a second.

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use proofload_api::Outcome;
 use proofload_api::step::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -128,7 +129,12 @@ impl UnderWay<'_, '_, '_> {
                 Ok(()) => self.follow(buffer.filled()),
                 // TLS that ends without saying so: whoever is between may have cut it off.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.cut(),
-                Err(error) => Err(self.broken.take().unwrap_or_else(|| Failure::broken(&error))),
+                Err(error) => {
+                    // What TLS has to say explains why no more could be written.
+                    let failure = Failure::broken(&error);
+                    let is_tls = failure.outcome == Outcome::Tls;
+                    Err(self.broken.take().filter(|_| !is_tls).unwrap_or(failure))
+                }
             };
             match result {
                 Ok(None) => {}

@@ -163,7 +163,8 @@ impl Worker {
             Connections::Shared { count, streams } => (Some(Pool::new(share.users(count), streams)), 0),
         };
         let target = &script.plan.target;
-        let manner = Manner { tls: script.tls.clone(), protocol: target.protocol, keep: target.keep };
+        let manner =
+            Manner { tls: script.tls.clone(), protocol: target.protocol, keep: target.keep, timeout: script.timeout };
         let tally = common.health.tally(share.thread);
         tally.belongs_to_this_thread();
         Ok(Self {

@@ -6,7 +6,7 @@
 //! | doubt | a pass becomes | a fail becomes `Untrusted` where |
 //! | --- | --- | --- |
 //! | the generator was saturated | `Untrusted` | a time was too long, or anything of the next row |
-//! | the generator had no file or port left for some connections | `Untrusted` | always: errors are too many, and requests that wait for them too few or too late |
+//! | the generator had no file or port left for some connections | `Untrusted` | without those errors it could have held: a share or a count that is off by no more than they are, any rate |
 //! | load is missing: a runner lost, stopped early or not heard of at the end, the run stopped, iterations not done, runners apart | `Untrusted` | a rate, a count or a time was too low, or the share of bad answers: more load could have raised them |
 //! | either | `Untrusted` | `!=` on such a figure does not hold (`==` counts as too high or too low, as it is) |
 //!
@@ -61,7 +61,12 @@ pub fn judge(
         match aborted.filter(|aborted| aborted.criterion as usize == place) {
             Some(Aborted { observed, .. }) => Judgement {
                 observed: Some(Value { unit: criterion.expr.unit(), amount: observed }),
-                outcome: CriterionOutcome::Fail,
+                // Of the window that ended the run it is not known how many errors were the generator's own.
+                outcome: if doubts.iter().any(|doubt| doubt.kind.is_own_error()) {
+                    CriterionOutcome::Untrusted
+                } else {
+                    CriterionOutcome::Fail
+                },
                 aborted: true,
                 ..judgement
             },
@@ -73,10 +78,11 @@ pub fn judge(
 
 fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doubt]) -> Judgement {
     let region = Region::of(&criterion.expr, criterion.scope, criterion.during.as_deref());
-    let observed = Part::of(plan, totals, region).observe(&criterion.expr);
+    let part = Part::of(plan, totals, region);
+    let observed = part.observe(&criterion.expr);
     let outcome = match observed {
         None => CriterionOutcome::NoData,
-        Some(value) => weigh(&criterion.expr, value, doubts),
+        Some(value) => weigh(&criterion.expr, value, doubts, OwnErrors::of(totals, &part)),
     };
     Judgement {
         text: criterion.text.clone(),
@@ -91,22 +97,51 @@ fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doub
     }
 }
 
-fn weigh(expr: &Expr, observed: f64, doubts: &[Doubt]) -> CriterionOutcome {
+/// What errors of the generator's own can change: a share of a part's requests, and a count.
+#[derive(Debug, Clone, Copy)]
+struct OwnErrors {
+    share: f64,
+    count: f64,
+}
+
+impl OwnErrors {
+    /// At most all of the run's are in the part.
+    fn of(totals: &Totals, part: &Part) -> Self {
+        let generators = totals.runners.values().map(|runner| &runner.generator);
+        let each = generators.map(|generator| generator.without_file.saturating_add(generator.without_port));
+        let own = each.fold(0, u64::saturating_add);
+        Self { share: own as f64 / part.cell.requests().saturating_sub(own).max(1) as f64, count: own as f64 }
+    }
+
+    /// Whether a figure could have been on the other side of a limit without them.
+    fn explain(self, expr: &Expr, observed: f64) -> bool {
+        let distance = (observed - expr.limit.amount).abs();
+        match expr.unit() {
+            Unit::Share => distance <= self.share,
+            Unit::Count => distance <= self.count,
+            // Who waits for a connection sends less; what was sent took as long as it took.
+            _ => !expr.metric.is_distribution(),
+        }
+    }
+}
+
+fn weigh(expr: &Expr, observed: f64, doubts: &[Doubt], own: OwnErrors) -> CriterionOutcome {
     let holds = expr.operator.holds(observed, expr.limit.amount);
     if doubts.is_empty() {
         return if holds { CriterionOutcome::Pass } else { CriterionOutcome::Fail };
     }
-    let is_explained = || doubts.iter().any(|doubt| explains(doubt, expr, observed));
+    let is_explained = || doubts.iter().any(|doubt| explains(doubt, expr, observed, own));
     if holds || is_explained() { CriterionOutcome::Untrusted } else { CriterionOutcome::Fail }
 }
 
 /// Whether a doubt could be the reason that a criterion does not hold. The module's documentation has the table.
-fn explains(doubt: &Doubt, expr: &Expr, observed: f64) -> bool {
+fn explains(doubt: &Doubt, expr: &Expr, observed: f64, own: OwnErrors) -> bool {
     // `!=` that does not hold is neither too high nor too low: either direction would have mended it.
     let is_equal = expr.operator == Operator::NotEqual;
     let is_too_high = !is_equal && observed > expr.limit.amount;
     let is_slow = doubt.kind.is_own_slowness() && expr.metric.is_distribution();
-    doubt.kind.is_own_error() || (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
+    let is_own = doubt.kind.is_own_error() && own.explain(expr, observed);
+    is_own || (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
 }
 
 /// Whether a criterion may not hold only since some of the load is missing.

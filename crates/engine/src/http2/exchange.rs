@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
 use http::header::SET_COOKIE;
 use proofload_api::Outcome;
 
@@ -150,12 +150,8 @@ impl UnderWay<'_, '_, '_> {
                     // Only a stream that has ended meanwhile has no window.
                     let _ = body.flow_control().release_capacity(bytes.len());
                 }
-                // A target may answer before it has seen the whole body, and stop that so (RFC 9113, 8.1).
-                Some(Err(error))
-                    if error.is_remote() && error.reason() == Some(Reason::NO_ERROR) && self.sending.is_some() =>
-                {
-                    return Poll::Ready(Ok(true));
-                }
+                // Not so where the response was whole, and a target stops the request's body (RFC 9113, 8.1): then the end
+                // comes first.
                 Some(Err(error)) => return Poll::Ready(Err(self.failure(&error))),
             }
         }

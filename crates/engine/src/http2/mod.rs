@@ -91,13 +91,10 @@ impl Session {
 
     /// Begins a request.
     fn send(&self, head: http::Request<()>, is_whole: bool) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        let mut handle = self.handle.borrow_mut();
-        match handle.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => handle.send_request(head, is_whole),
-            Poll::Ready(Err(error)) => Err(error),
-            // A request waits for the target's settings. A handle of its own does not wait for it, but with it.
-            Poll::Pending => handle.clone().send_request(head, is_whole),
-        }
+        // By a handle of its own: one that has a request waiting to be opened would take away that request's waker when
+        // it is asked whether it is ready, and keep the request from being reset.
+        let mut handle = self.handle.borrow().clone();
+        handle.send_request(head, is_whole)
     }
 
     fn learn(&self, most_streams: usize) {
@@ -123,6 +120,8 @@ async fn drive(mut connection: Connection<Wire, Bytes>, session: Weak<Session>) 
         if let Poll::Ready(result) = polled {
             let said = result.err().filter(|error| error.is_remote() && error.is_go_away());
             session.farewell.set(said.and_then(|error| error.reason()).map(u32::from));
+            // Whoever looks at it next finds that it has ended, however little the target took at last.
+            session.most_streams.set(usize::MAX);
             session.wake(1);
             return Poll::Ready(());
         }

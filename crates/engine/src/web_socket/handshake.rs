@@ -1,6 +1,7 @@
 //! The handshake of a web socket (RFC 6455, 4.1): a request that asks to leave HTTP.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 
 use proofload_api::step::{Method, Redirects};
@@ -119,7 +120,11 @@ async fn read<T>(
         let mut bytes = scratch.read.borrow_mut();
         let mut buffer = ReadBuf::new(&mut bytes);
         Pin::new(&mut *stream).poll_read(cx, &mut buffer).map(|result| {
-            result.map_err(|error| Failure::broken(&error))?;
+            match result {
+                // TLS that ends without saying so is an end, too: nothing was read.
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(Failure::broken(&error)),
+                _ => {}
+            }
             look.take().map_or_else(|| Err(Failure::closed(true)), |look| look(buffer.filled()))
         })
     })

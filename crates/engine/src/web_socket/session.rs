@@ -93,7 +93,8 @@ impl Session {
     ) -> Result<Option<Message>, Failure> {
         let outgoing = text.map(|text| {
             let most = text.len() + 2 * SLACK;
-            self.context.set_config(|config| config.max_write_buffer_size = most);
+            // Something of an earlier message may not have been written yet.
+            self.context.set_config(|config| config.max_write_buffer_size = config.max_write_buffer_size.max(most));
             // Rendered of texts, so that it is one.
             Message::text(&*String::from_utf8_lossy(text))
         });

@@ -16,7 +16,7 @@ const NO_CONVERSION: u64 = 0x3ff0_0000_0000_0000;
 #[derive(Debug)]
 pub(crate) struct Sum {
     digits: u8,
-    /// Each bucket; the last one is for counts that are in none.
+    /// Each bucket; the last one is for counts that are in none. Of a sum of nothing there is none.
     counts: Vec<u64>,
     /// No bucket from here on has a count.
     used: usize,
@@ -25,8 +25,7 @@ pub(crate) struct Sum {
 impl Sum {
     /// A sum of nothing.
     pub(crate) fn new(digits: u8) -> Self {
-        let buckets = Layout::of(digits).index(LONGEST) + 1;
-        Self { digits, counts: vec![0; buckets + 1], used: 0 }
+        Self { digits, counts: Vec::new(), used: 0 }
     }
 
     /// Adds a distribution, which must have as many digits. Exact. What cannot be added leaves the sum as it was.
@@ -36,6 +35,10 @@ impl Sum {
             return Ok(());
         }
         check_header(&encoded.0, self.digits).map_err(invalid)?;
+        if self.counts.is_empty() {
+            let buckets = Layout::of(self.digits).index(LONGEST) + 1;
+            self.counts = vec![0; buckets + 1];
+        }
         let mut overflows = false;
         let walked = walk(&encoded.0[HEADER..], &mut self.counts, |sum, count| {
             let (more, overflow) = sum.overflowing_add(count);
@@ -58,6 +61,9 @@ impl Sum {
     /// Takes away what was added before, as far as it could be read.
     pub(crate) fn take_away(&mut self, encoded: &EncodedTimes) {
         let counts = encoded.0.get(HEADER..).unwrap_or_default();
+        if self.counts.is_empty() {
+            return;
+        }
         // Ends where adding has ended.
         let _ = walk(counts, &mut self.counts, u64::wrapping_sub);
     }

@@ -45,7 +45,7 @@ async fn fault_a_runner_that_is_killed_for_its_memory_makes_the_run_inconclusive
         "name": "slow", "after": "main", "flow": "Weighted", "steps": steps.collect::<Vec<_>>(),
         "users": {"stages": [{"to": 300, "hold": "10s"}, {"hold": "10s"}, {"hold": "10s"}]},
     }));
-    test["spec"]["runners"]["resources"]["memory"] = json!("40Mi");
+    test["spec"]["runners"]["resources"]["memory"] = json!("26Mi");
     let run = Run::create(&site, &test).await?;
     let status = run.ends_as(Verdict::Inconclusive, 180).await?;
     assert!(status.message.contains("OOMKilled"), "{}", status.message);

@@ -29,7 +29,7 @@ async fn e2e_http2_over_tls_with_a_certificate_of_our_own_counts_what_the_target
     let site = Site::secure("http2").await?;
     let scenario = json!({
         "name": "orders", "iterations": {"users": 40, "perUser": 50},
-        "steps": [{"name": "order", "request": {"method": "POST", "path": "/echo", "json": {"id": "{{uuid}}"}}}],
+        "steps": [{"name": "order", "request": {"method": "POST", "path": "/delay/20", "json": {"id": "{{uuid}}"}}}],
     });
     let criteria = json!([{"expr": "count(errors) == 0"}, {"expr": "count(requests) == 2000"}]);
     let run = Run::create(&site, &test_of(&site, "streams", "Http2", &identity(), &scenario, &criteria)).await?;

@@ -1,4 +1,5 @@
-//! A day of simulated time: what a conductor holds of a run does not grow after its first hour.
+//! A day of simulated time: what a conductor holds of a run grows by less than a MiB for each runner
+//! after its first hour.
 #![allow(clippy::unwrap_used)] // in helpers of tests too
 
 use proofload_api::loadtest::OnLost;
@@ -91,7 +92,7 @@ impl Runner {
 }
 
 #[test]
-fn what_is_held_of_a_day_does_not_grow_after_its_first_hour() {
+fn what_is_held_of_a_day_grows_by_less_than_a_mebibyte_after_its_first_hour() {
     let compiled = compiled();
     let (plan, criteria) = (&compiled.plan, &compiled.criteria);
     let mut runners: Vec<Runner> = (0..RUNNERS).map(|index| Runner::new(&compiled, index)).collect();

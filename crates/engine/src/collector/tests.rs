@@ -79,7 +79,7 @@ impl Simulated {
 }
 
 #[test]
-fn what_is_held_of_a_day_does_not_grow_after_its_first_hour() {
+fn what_is_held_of_a_day_grows_by_less_than_a_mebibyte_after_its_first_hour() {
     const ALONE: &str = "PROOFLOAD_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
         // Other tests of this process allocate, too.

@@ -16,7 +16,7 @@ pub(super) const TABLE: &[Known] = &[
     Known {
         name: "101 Switching Protocols",
         reason: "A server must not switch to a protocol that was not asked for (RFC 9110, 7.8). Hyper hands the \
-                 connection to whoever made the request; we make none that asks.",
+                 connection to whoever made the request; only the handshake of a web socket asks, which is not here.",
         example: || whole("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
         explains: |_, ours, hyper| ours.end == End::Protocol && ours.status.is_none() && hyper.status == Some(101),
     },

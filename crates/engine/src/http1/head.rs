@@ -5,6 +5,9 @@ use std::mem::MaybeUninit;
 /// The most header lines of a response.
 pub(super) const MAX_HEADERS: usize = 256;
 
+/// The longest body that hyper takes: the two lengths above it have meanings of its own.
+const MAX_LENGTH: u64 = u64::MAX - 2;
+
 /// What matters of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
@@ -98,11 +101,6 @@ fn read_headers(headers: &[httparse::Header<'_>]) -> Said {
             _ => {}
         }
     }
-    // RFC 9112, 6.3: a transfer coding overrides a length; unless the last coding is chunked, the body ends with the
-    // connection. A response with both may be an attempt at smuggling, so its connection is not used again.
-    if said.coding.is_some() && said.length.is_some() {
-        said.keep_alive = Some(false);
-    }
     said
 }
 
@@ -113,12 +111,14 @@ fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 impl Said {
-    /// How the body ends.
+    /// How the body ends: a transfer coding overrides a length, and unless the last coding is chunked, the connection's end
+    /// is the body's (RFC 9112, 6.3).
     fn framing(&self, is_http11: bool) -> Result<Framing, &'static str> {
         match (self.coding, self.length) {
             // RFC 9112, 6.1: the framing is faulty.
             (Some(_), _) if !is_http11 => Err("a transfer coding in HTTP/1.0"),
             (Some(true), _) => Ok(Framing::Chunked),
+            (None, Some(Ok(length))) if length > MAX_LENGTH => Err("a Content-Length over 2^64 - 3"),
             (None, Some(length)) => Ok(Framing::Length(length?)),
             (Some(false), _) | (None, None) => Ok(Framing::UntilClose),
         }

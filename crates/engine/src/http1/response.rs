@@ -19,8 +19,6 @@ pub(crate) struct Response {
     head: Option<Head>,
     /// Whether it answers a HEAD request.
     to_head: bool,
-    /// Whether its request asks for another protocol.
-    to_upgrade: bool,
     /// The begin of a head that is not complete: rare, since most come in one piece. Later, of trailers: rarer still.
     held: Vec<u8>,
     /// At which length of `held` parsing it again is worth the while.
@@ -39,15 +37,7 @@ enum State {
 impl Response {
     /// A response of which nothing has come.
     pub(crate) const fn new(to_head: bool) -> Self {
-        Self { state: State::Head, head: None, to_head, to_upgrade: false, held: Vec::new(), parse_again_at: 0 }
-    }
-
-    /// The same to a request that asks for another protocol. A response that agrees ends with its head: what comes after
-    /// is no HTTP.
-    pub(crate) fn to_upgrade() -> Self {
-        let mut response = Self::new(false);
-        response.to_upgrade = true;
-        response
+        Self { state: State::Head, head: None, to_head, held: Vec::new(), parse_again_at: 0 }
     }
 
     /// Follows the response through these bytes; how many are its own. Fewer than all only if it is complete.
@@ -152,8 +142,11 @@ impl Response {
             return Err(Violation("a head over 64 KiB"));
         }
         let framing = match head.status {
-            101 if self.to_upgrade => Framing::Length(0),
-            101 => return Err(Violation("101 Switching Protocols, which nobody asked for")),
+            101 => {
+                // What follows is another protocol, whether it was asked for or not.
+                head.keep_alive = false;
+                Framing::Length(0)
+            }
             // An interim response: the real one follows.
             100..200 => return Ok(length),
             // There is no body, whatever the head says of one.

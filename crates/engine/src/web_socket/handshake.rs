@@ -59,7 +59,7 @@ impl Handshake {
             traffic.bytes_out += stream.write(rest).await.map_err(|error| Failure::broken(&error))? as u64;
         }
         stream.flush().await.map_err(|error| Failure::broken(&error))?;
-        let mut response = Response::to_upgrade();
+        let mut response = Response::new(false);
         let rest = loop {
             let follow = |bytes: &[u8]| {
                 traffic.bytes_in += bytes.len() as u64;

@@ -15,14 +15,22 @@ pub(super) struct Programs {
     load: PathBuf,
     pub(super) server: PathBuf,
     pub(super) merge: PathBuf,
+    /// Sleeps at an even rate, and does nothing else.
+    pub(super) sleeper: PathBuf,
     pub(super) target: PathBuf,
 }
 
 impl Programs {
     pub(super) fn build(context: &Context) -> Result<Self> {
-        let names = ["--example=load", "--example=bench_server", "--example=merge", "--bin=proofload-target"];
-        let [load, server, merge, target] = build(context, names)?;
-        Ok(Self { load, server, merge, target })
+        let names = [
+            "--example=load",
+            "--example=bench_server",
+            "--example=merge",
+            "--example=sleeper",
+            "--bin=proofload-target",
+        ];
+        let [load, server, merge, sleeper, target] = build(context, names)?;
+        Ok(Self { load, server, merge, sleeper, target })
     }
 
     /// Our generator with a spec. It is written to a file of the name.

@@ -21,6 +21,9 @@ const STALL_USERS: u32 = 1000;
 /// What is true: a fifth of the requests fall evenly into the silence of a second.
 const TRUTH: [(f64, f64); 4] = [(50.0, 0.1), (90.0, 500.0), (99.0, 950.0), (99.9, 995.0)];
 
+/// Lateness as a generator tells it of itself: p50, p90, p99 and p99.9, in milliseconds.
+type Late = [Option<f64>; 4];
+
 /// How far from the schedule requests came, in microseconds.
 struct Off {
     p50: f64,
@@ -43,25 +46,33 @@ pub(super) fn lateness(bench: &Bench) -> Result<()> {
          were read by the server, whose own delay is in it; the first and the last second are left out.\n",
         bench.rounds
     );
+    let sleeper = bench.programs.sleeper.to_string_lossy();
+    let sleeper = Generator::new("(a loop that only sleeps)", &[&sleeper, &RATE.to_string(), &seconds.to_string()]);
     println!("| generator | requests/s | off schedule us: p50 | p99 | p99.9 | own lateness us: p50 | p99 | p99.9 |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    for generator in &generators {
-        let mut rounds = Vec::new();
-        for round in 1..=bench.rounds {
+    let late = |said: &str| ours::report(said).map_or([None; 4], |report| percentiles(&report, "lateness"));
+    // In turns, since a machine that others use too has better and worse minutes.
+    let mut all: Vec<(&str, Vec<(Option<Off>, Late)>)> =
+        generators.iter().map(|generator| (generator.name.as_str(), Vec::new())).collect();
+    let mut slept = Vec::new();
+    for round in 1..=bench.rounds {
+        for (generator, (name, rounds)) in generators.iter().zip(&mut all) {
             server.clear()?;
             match run::run(bench.context, generator, &server, seconds) {
-                Ok(sample) => {
-                    let own = ours::report(&sample.said).map_or([None; 4], |report| percentiles(&report, "lateness"));
-                    rounds.extend(off_schedule(&server.arrivals()?, seconds).map(|off| (off, own)));
-                }
-                Err(error) => eprintln!("round {round}: {}: {error:#}", generator.name),
+                Ok(sample) => rounds.push((off_schedule(&server.arrivals()?, seconds), late(&sample.said))),
+                Err(error) => eprintln!("round {round}: {name}: {error:#}"),
             }
         }
-        let column = |of: fn(&Off) -> f64, digits| cell(median(rounds.iter().map(|(off, _)| of(off))), digits);
-        let own = |at: usize| cell(median(rounds.iter().filter_map(|(_, own)| own[at].map(|ms| ms * 1e3))), 0);
+        slept.push((None, late(&run::unobserved(bench.context, &sleeper, seconds)?.said)));
+    }
+    all.push((&sleeper.name, slept));
+    for (name, rounds) in all {
+        let seen = || rounds.iter().filter_map(|(off, _)| off.as_ref());
+        let column = |of: fn(&Off) -> f64, digits| cell(median(seen().map(of)), digits);
+        let own = |at: usize| cell(median(rounds.iter().filter_map(|(_, late)| late[at].map(|ms| ms * 1e3))), 0);
         println!(
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            generator.name,
+            name,
             column(|off| off.rate, 0),
             column(|off| off.p50, 0),
             column(|off| off.p99, 0),

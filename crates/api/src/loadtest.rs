@@ -43,7 +43,8 @@ use crate::units::{Micros, Rate};
     {"rule": "self.target == oldSelf.target && self.scenarios == oldSelf.scenarios && self.criteria == oldSelf.criteria \
               && self.runners == oldSelf.runners && self.results == oldSelf.results && self.data == oldSelf.data \
               && self.files == oldSelf.files && self.env == oldSelf.env && self.setup == oldSelf.setup \
-              && self.teardown == oldSelf.teardown && has(self.seed) == has(oldSelf.seed) \
+              && self.teardown == oldSelf.teardown && has(self.description) == has(oldSelf.description) \
+              && (!has(self.description) || self.description == oldSelf.description) && has(self.seed) == has(oldSelf.seed) \
               && (!has(self.seed) || self.seed == oldSelf.seed)",
      "message": "a LoadTest is one run: its spec cannot be changed, apart from suspend and scale. Delete it and create it \
                  again, or create another one under another name"},
@@ -55,6 +56,10 @@ use crate::units::{Micros, Rate};
      "message": "expected scale to name a scenario of this test"},
 ]))]
 pub struct LoadTestSpec {
+    /// What the test is about, for people: it stands at the head of its reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2000))]
+    pub description: Option<String>,
     /// The service under test.
     pub target: Target,
     /// Tables whose rows templates use, by name: `{{accounts.user}}` is the column `user` of the data set `accounts`.

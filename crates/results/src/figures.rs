@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cell::Cell;
+use crate::distribution::Distribution;
 use crate::histogram::Times;
 use crate::words::{rounded, share};
 
@@ -35,6 +36,10 @@ pub struct Figures {
     /// From the actual send to the end of the response, of the same requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_time: Option<TimeFigures>,
+    /// All of latency: of the whole run, of scenarios and of their steps. Absent elsewhere, without a sample, and where it
+    /// does not fit into where the report is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
     /// Bytes received, heads and bodies.
     pub bytes_in: u64,
     /// Bytes sent, heads and bodies.
@@ -102,9 +107,15 @@ impl Figures {
             statuses: cell.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             latency: TimeFigures::of(&cell.latency(None)),
             service_time: TimeFigures::of(&cell.service_time),
+            distribution: None,
             bytes_in: cell.bytes_in,
             bytes_out: cell.bytes_out,
         }
+    }
+
+    /// The same with all of latency.
+    pub fn whole(cell: &Cell, elapsed: Micros) -> Self {
+        Self { distribution: Distribution::of(&cell.latency(None)), ..Self::of(cell, elapsed) }
     }
 
     /// The share of requests that failed, 0..=1, of those that were not interrupted; none if there were none.

@@ -38,6 +38,17 @@ impl Times {
         Self(histogram)
     }
 
+    /// The histogram within.
+    pub(crate) const fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
+    /// A histogram of microseconds as a distribution.
+    pub(crate) fn from_histogram(mut histogram: Histogram<u64>) -> Self {
+        histogram.auto(true);
+        Self(histogram)
+    }
+
     /// Counts one time, in microseconds.
     pub fn record(&mut self, micros: u64) {
         // Not `saturating_record`: that one never grows the histogram, and clamps to what it holds now.
@@ -78,6 +89,12 @@ impl Times {
     pub fn percentile(&self, percentile: f64) -> Option<u64> {
         // The largest value of a bucket may lie above the largest value seen.
         (!self.is_empty()).then(|| self.0.value_at_percentile(percentile).min(self.0.max()))
+    }
+
+    /// Each bucket that has samples, in order: a value in its middle, in microseconds, and how many.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let middle = |value| self.0.median_equivalent(value).min(self.0.max());
+        self.0.iter_recorded().map(move |value| (middle(value.value_iterated_to()), value.count_at_value()))
     }
 
     /// The compact form. Nothing for no samples.

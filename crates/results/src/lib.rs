@@ -6,8 +6,10 @@
 //! ([`doubts`]), judged ([`judge`](judge::judge), [`verdict`](judge::verdict)), and written down in a [`Report`].
 
 pub mod cell;
+mod distribution;
 pub mod doubt;
 pub mod figures;
+mod finding;
 pub mod health;
 pub mod histogram;
 pub mod judge;
@@ -29,8 +31,10 @@ pub mod window;
 mod words;
 
 pub use cell::{Cell, CheckCount, EncodedCell, Sample};
+pub use distribution::{Distribution, InvalidDistribution};
 pub use doubt::{Circumstances, Doubt, DoubtKind, LostRunner, doubts};
 pub use figures::{Figures, TimeFigures};
+pub use finding::{Evidence, Finding, FindingKind};
 pub use health::{Generator, Strain, StrainKind};
 pub use histogram::{EncodedTimes, Times};
 pub use judge::{Judgement, judge, verdict};

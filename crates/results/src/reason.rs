@@ -7,6 +7,7 @@ use proofload_api::units::{short_share, short_time};
 use proofload_api::{Micros, Verdict};
 
 use crate::doubt::{Doubt, DoubtKind};
+use crate::finding::FindingKind;
 use crate::report::{CriterionReport, Report, ScenarioReport};
 use crate::words::{safe, sentence, things};
 
@@ -27,7 +28,8 @@ pub(crate) fn reason(report: &Report) -> String {
     }
     if report.verdict != Verdict::Error {
         sentences.extend(report.scenarios.iter().filter_map(found));
-        sentences.extend(report.findings.iter().take(MOST_NAMED).cloned());
+        let notes = report.findings.iter().filter(|finding| finding.kind == FindingKind::Note);
+        sentences.extend(notes.take(MOST_NAMED).map(|note| note.text.clone()));
     }
     // What ended the run is why it failed, and said already.
     let is_said = |doubt: &&Doubt| aborted(report).is_some_and(|said| std::ptr::eq(said, *doubt));

@@ -21,11 +21,14 @@ pub use steered::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
 
 use crate::doubt::Doubt;
 use crate::figures::Figures;
+use crate::finding::Finding;
 use crate::health::Generator;
 use crate::judge::verdict;
 
 /// Raised by every change of [`Report`] that breaks a reader.
-pub const REPORT_VERSION: u32 = 1;
+///
+/// 1: findings were sentences. 2: they are [`Finding`]s.
+pub const REPORT_VERSION: u32 = 2;
 
 /// Everything that is known of a run once it is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +41,9 @@ pub struct Report {
     /// Its namespace; absent without a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    /// What the test is about, as its spec says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// What the run is called in the plan and in snapshots.
     pub run: String,
     /// From what every random choice of the run followed: the same seed, the same requests.
@@ -75,9 +81,9 @@ pub struct Report {
     /// Why the figures may not be what they seem; no verdict is `Passed` with one.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
-    /// What should be known of the run beside that, in sentences; these change no verdict.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<String>,
+    /// What can be concluded, the most important first; these change no verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "findings_of_any_version")]
+    pub findings: Vec<Finding>,
     /// The run over time.
     pub timeline: Timeline,
     /// Errors in words, the most frequent first.
@@ -192,6 +198,23 @@ pub struct ScenarioLoad {
 pub struct StageReport {
     /// Its name.
     pub name: String,
+    /// When it began, in microseconds from the run's begin; absent if it never did. In the stages of a step absent, as
+    /// all of its load is: it is that of the scenario's stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<u64>,
+    /// How long it was under load, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
+    /// The planned load at its begin, after the jump if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<LoadLevel>,
+    /// The planned load at its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<LoadLevel>,
+    /// Whether each criterion of severity `Fail` that is on the scenario or the whole run holds in this stage alone;
+    /// absent without such, and where the stage has no samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<bool>,
     /// Its figures.
     #[serde(flatten)]
     pub figures: Figures,
@@ -294,6 +317,26 @@ pub struct TimelineBucket {
     /// 99th percentile of latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99: Option<u64>,
+    /// Latency in bands, as `[band, requests]`, in order, without those that are empty. Band `b` begins at `10^(b/8)`
+    /// microseconds and ends where the next one begins; band 0 has all that is shorter, too. Empty where it does not fit
+    /// into where the report is stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heat: Vec<(u8, u64)>,
+}
+
+/// Reads findings of version 1 too.
+fn findings_of_any_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Finding>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Sentence(String),
+        Finding(Finding),
+    }
+    let findings = Vec::<Any>::deserialize(deserializer)?.into_iter().map(|any| match any {
+        Any::Sentence(text) => Finding::note(text),
+        Any::Finding(finding) => finding,
+    });
+    Ok(findings.collect())
 }
 
 /// A kind of error, in words.

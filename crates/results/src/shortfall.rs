@@ -1,4 +1,4 @@
-//! Work that was not done, though no runner was lost: as doubts where load is missing, else as findings.
+//! Work that was not done, though no runner was lost: as doubts where load is missing, else as notes.
 
 use proofload_api::criterion::Metric;
 use proofload_api::loadtest::Severity;
@@ -6,6 +6,7 @@ use proofload_api::units::short_share;
 use proofload_plan::{Action, Criterion, Load, Plan, Role, Scenario, Scope};
 
 use crate::doubt::{Doubt, DoubtKind, LostRunner};
+use crate::finding::Finding;
 use crate::search::is_finished;
 use crate::setup::failure_in;
 use crate::totals::{ScenarioTotals, Totals};
@@ -106,24 +107,24 @@ pub(crate) fn why_broken(scenario: &Scenario) -> &'static str {
 
 /// What should be known of a run, and changes no verdict. `begun` is whether any load or setup was begun, `lost` which
 /// runners are gone.
-pub(crate) fn findings(plan: &Plan, totals: &Totals, begun: bool, lost: &[LostRunner]) -> Vec<String> {
+pub(crate) fn notes(plan: &Plan, totals: &Totals, begun: bool, lost: &[LostRunner]) -> Vec<Finding> {
     let mut found = Vec::new();
     // The first, so that it is never among those that are not named.
     if begun && plan.target.tls.as_ref().is_some_and(|tls| !tls.verify) {
-        found.push("The target's certificate was not checked (insecureSkipVerify).".to_owned());
+        found.push(Finding::note("The target's certificate was not checked (insecureSkipVerify)."));
     }
     for (scenario, done) in load(plan, totals) {
         if done.broken_iterations > 0 {
-            found.push(format!(
+            found.push(Finding::note(format!(
                 "{} of scenario {} broke off, since {}.",
                 things(done.broken_iterations, "iteration"),
                 scenario.name,
                 why_broken(scenario),
-            ));
+            )));
         }
         let Load::Search(search) = &scenario.load else { continue };
         if done.began.is_some() && !is_finished(search, &done.levels) {
-            found.push(format!("The search of scenario {} did not come to its end.", scenario.name));
+            found.push(Finding::note(format!("The search of scenario {} did not come to its end.", scenario.name)));
         }
     }
     if let Some(teardown) = plan.index_of(Role::Teardown).filter(|_| begun) {
@@ -133,9 +134,9 @@ pub(crate) fn findings(plan: &Plan, totals: &Totals, begun: bool, lost: &[LostRu
         {
             let is_gone = lost.iter().any(|lost| lost.index == 0) || !totals.runners.contains_key(&0);
             let why = if is_gone { ": the runner that was to do it is gone" } else { "" };
-            found.push(format!("The teardown was not done{why}."));
+            found.push(Finding::note(format!("The teardown was not done{why}.")));
         } else if let Some(why) = failure_in(plan, teardown, totals) {
-            found.push(format!("The teardown failed: {why}."));
+            found.push(Finding::note(format!("The teardown failed: {why}.")));
         }
     }
     found

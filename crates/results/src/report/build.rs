@@ -17,7 +17,7 @@ use crate::health::Generator;
 use crate::judge::{Judgement, judge};
 use crate::reason::reason;
 use crate::setup;
-use crate::shortfall::{findings, without_judged};
+use crate::shortfall::{notes, without_judged};
 use crate::snapshot::{EndCause, ErrorRecord, RunnerState};
 use crate::totals::Totals;
 use crate::words::{rounded, share};
@@ -57,6 +57,7 @@ pub(super) fn build(input: &Input<'_>) -> Report {
         version: REPORT_VERSION,
         name: input.name.to_owned(),
         namespace: input.namespace.map(str::to_owned),
+        description: input.spec["description"].as_str().map(str::to_owned),
         run: plan.run.clone(),
         seed: plan.seed,
         verdict: Verdict::Error,
@@ -69,12 +70,12 @@ pub(super) fn build(input: &Input<'_>) -> Report {
             peak_users: totals.timeline.iter().map(|bucket| bucket.users).max().unwrap_or(0),
             planned_duration: plan.planned().0,
         },
-        summary: Figures::of(&totals.scope(Scope::Run), elapsed),
+        summary: Figures::whole(&totals.scope(Scope::Run), elapsed),
         scenarios: (0..plan.main().len()).map(scenario).collect(),
         setup: once(Role::Setup),
         teardown: once(Role::Teardown),
         changes: changes(plan, totals),
-        findings: findings(plan, totals, input.start.is_some(), &input.circumstances.lost),
+        findings: notes(plan, totals, input.start.is_some(), &input.circumstances.lost),
         criteria: judgements.iter().map(criterion).collect(),
         timeline: timeline(plan, totals, 1),
         errors: totals.errors.iter().map(|record| error(plan, record)).collect(),
@@ -102,8 +103,15 @@ pub(super) fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Report) -> bool) ->
         report.timeline = timeline(input.plan, input.totals, per_bucket);
     }
     if !fits(&report) {
+        report.timeline.buckets.iter_mut().for_each(|bucket| bucket.heat.clear());
+    }
+    if !fits(&report) {
         let all = report.scenarios.iter_mut().chain(&mut report.setup).chain(&mut report.teardown);
         all.flat_map(|scenario: &mut ScenarioReport| &mut scenario.steps).for_each(|step| step.stages.clear());
+    }
+    if !fits(&report) {
+        let all = report.scenarios.iter_mut().chain(&mut report.setup).chain(&mut report.teardown);
+        all.flat_map(|scenario| &mut scenario.steps).for_each(|step| step.figures.distribution = None);
     }
     if !fits(&report) {
         report.spec = None;

@@ -3,7 +3,7 @@
 use proofload_api::Micros;
 use proofload_plan::{CellAddress, Load, Node, Plan, Scope, Step};
 
-use super::steered::search;
+use super::steered::{planned as planned_load, search};
 use super::{CheckReport, GroupReport, ScenarioLoad, ScenarioReport, StageReport, StepReport};
 use crate::cell::Cell;
 use crate::doubt::Doubt;
@@ -31,13 +31,38 @@ pub(super) fn scenario(
         for step in steps {
             sum.add(&totals.cells[totals.layout().index(CellAddress { scenario: at, step, stage })]);
         }
-        StageReport { name: stages[stage].0.clone(), figures: Figures::of(&sum, stages[stage].1) }
+        StageReport {
+            name: stages[stage].0.clone(),
+            began: None,
+            duration: None,
+            from: None,
+            to: None,
+            held: None,
+            figures: Figures::of(&sum, stages[stage].1),
+        }
+    };
+    let stage_of_all = |stage: usize| {
+        let times = stage_times(planned, progress, stage);
+        let began = times.first().map(|(from, _)| *from);
+        // What is under way after the end of a curve is not planned any more.
+        let end = match &planned.load {
+            Load::Users(_) | Load::Arrivals { .. } => {
+                progress.began.unwrap_or(0).saturating_add(planned.load.duration().0)
+            }
+            Load::Iterations { .. } | Load::Search(_) => u64::MAX,
+        };
+        let last = times.last().map(|(_, until)| (*until).min(end).saturating_sub(1));
+        let level = |moment: Option<u64>| planned_load(plan, totals, at, moment?);
+        let duration = times.iter().map(|(from, until)| until.saturating_sub(*from)).sum();
+        let (from, to) = (level(began), level(last));
+        let duration = began.map(|_| duration);
+        StageReport { began, duration, from, to, ..stage_of_steps(stage, 0..planned.steps.len()) }
     };
     let step = |(place, step): (usize, &Step)| {
         let cell = totals.scope(Scope::Steps(at, place, 1));
         StepReport {
             name: step.name.clone(),
-            figures: Figures::of(&cell, progress.elapsed()),
+            figures: Figures::whole(&cell, progress.elapsed()),
             group: step.group.clone(),
             checks: checks(plan, step, &cell),
             stages: match stages.len() {
@@ -50,8 +75,8 @@ pub(super) fn scenario(
         name: planned.name.clone(),
         verdict: verdict(here.map(|judgement| (judgement.severity, judgement.outcome)), doubts),
         load: load(plan, totals, at),
-        figures: Figures::of(&totals.scope(Scope::Scenario(at)), progress.elapsed()),
-        stages: (0..stages.len()).map(|stage| stage_of_steps(stage, 0..planned.steps.len())).collect(),
+        figures: Figures::whole(&totals.scope(Scope::Scenario(at)), progress.elapsed()),
+        stages: (0..stages.len()).map(stage_of_all).collect(),
         steps: planned.steps.iter().enumerate().map(step).collect(),
         groups: groups(plan, totals, at),
         search: search(&planned.load, &progress.levels),

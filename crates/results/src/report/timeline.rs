@@ -5,6 +5,7 @@ use proofload_plan::Plan;
 
 use super::steered::planned;
 use super::{LoadLevel, Timeline, TimelineBucket};
+use crate::histogram::Times;
 use crate::totals::{Bucket, Totals};
 use crate::words::rounded;
 
@@ -38,9 +39,26 @@ pub(super) fn timeline(plan: &Plan, totals: &Totals, per_bucket: usize) -> Timel
             p50: sum.latency.percentile(50.0),
             p95: sum.latency.percentile(95.0),
             p99: sum.latency.percentile(99.0),
+            heat: heat(&sum.latency),
         }
     };
     Timeline { width, buckets: merged.iter().enumerate().map(bucket).collect() }
+}
+
+/// Bands for each power of ten.
+const BANDS: f64 = 8.0;
+
+/// Latency in bands. A bucket of the histogram is in the band of its middle.
+fn heat(latency: &Times) -> Vec<(u8, u64)> {
+    let mut bands: Vec<(u8, u64)> = Vec::new();
+    for (micros, count) in latency.counts() {
+        let band = ((micros.max(1) as f64).log10() * BANDS).floor() as u8;
+        match bands.last_mut() {
+            Some((last, sum)) if *last == band => *sum = sum.saturating_add(count),
+            _ => bands.push((band, count)),
+        }
+    }
+    bands
 }
 
 /// Requests per second in a bucket. The last one is not full: whatever was under way at the end is in its few

@@ -5,7 +5,7 @@ use proofload_api::{Outcome, Verdict};
 use proofload_plan::Scope;
 use proofload_results::report::RunnerEnd;
 use proofload_results::{Circumstances, Report, ScenarioProgress, live};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures::{Runner, criterion, failed, report, with_input};
 
@@ -23,7 +23,7 @@ fn two_runners() -> Report {
 #[test]
 fn a_report_has_the_shape_that_the_design_says() {
     let report = serde_json::to_value(two_runners()).unwrap();
-    assert_eq!(report["version"], 1);
+    assert_eq!(report["version"], 2);
     assert_eq!(report["verdict"], "Failed");
     assert_eq!(report["reason"], "1 of 2 criteria did not hold: rate(errors) < 1% on baseline/create was 4.76%.");
     assert_eq!(report["duration"], 41_000_000);
@@ -96,11 +96,38 @@ fn a_report_gets_coarser_until_it_fits_and_loses_no_request() {
 }
 
 #[test]
+fn a_report_of_version_1_is_read_with_its_sentences_as_notes() {
+    let mut report: Value = serde_json::from_str(&two_runners().to_json()).unwrap();
+    report["version"] = 1.into();
+    report["findings"] = serde_json::json!(["The teardown was not done."]);
+    let read = Report::from_json(report.to_string().as_bytes()).unwrap();
+    assert_eq!(read.findings, [proofload_results::Finding::note("The teardown was not done.")]);
+}
+
+#[test]
+fn a_distribution_is_all_of_latency_and_the_bands_of_the_timeline_are_about_its_percentiles() {
+    let report = two_runners();
+    let times = report.summary.distribution.as_ref().unwrap().times().unwrap();
+    let latency = report.summary.latency.as_ref().unwrap();
+    assert_eq!((times.percentile(99.0), times.extremes().1), (Some(latency.p99), latency.max));
+    let of_steps = report.scenarios.iter().flat_map(|scenario| &scenario.steps);
+    let counts = of_steps.map(|step| step.figures.distribution.as_ref().unwrap().times().unwrap().count());
+    assert_eq!(counts.sum::<u64>(), times.count());
+    let begin = |band: u8| 10_f64.powf(f64::from(band) / 8.0);
+    for bucket in report.timeline.buckets.iter().filter(|bucket| bucket.p99.is_some()) {
+        let (first, last) = (bucket.heat[0].0, bucket.heat[bucket.heat.len() - 1].0);
+        let (p50, p99) = (bucket.p50.unwrap() as f64, bucket.p99.unwrap() as f64);
+        // Two digits are exact.
+        assert!(begin(first) <= p50 * 1.01 && p99 <= begin(last + 1) * 1.01, "{bucket:?}");
+    }
+}
+
+#[test]
 fn a_report_of_a_later_version_or_of_something_else_is_refused_in_words() {
     let said = |json: &str| Report::from_json(json.as_bytes()).unwrap_err().to_string();
     assert_eq!(
-        said("{\"version\": 2}"),
-        "expected a report of version 1 or lower, got version 2: a newer Proofload can read it"
+        said("{\"version\": 3}"),
+        "expected a report of version 2 or lower, got version 3: a newer Proofload can read it"
     );
     assert!(said("hello").starts_with("expected a report of Proofload as JSON"));
     assert!(said("{\"version\": 1}").starts_with("expected a whole report, got a damaged one: missing field"));

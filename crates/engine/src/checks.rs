@@ -211,7 +211,7 @@ fn regex(pattern: &str) -> Result<Regex, String> {
 }
 
 fn json_path(path: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(path).map_err(|error| error.to_string())
+    proofload_plan::json_path::parse(path).map_err(|error| error.to_string())
 }
 
 /// Whether two values are the same; numbers are however they are written.

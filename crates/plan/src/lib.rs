@@ -6,6 +6,7 @@
 mod arrivals;
 mod compile;
 mod curve;
+pub mod json_path;
 mod layout;
 pub mod model;
 mod segment;

@@ -1,7 +1,7 @@
 //! What can be concluded from a run, each conclusion with its evidence.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A conclusion. It changes no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,4 +69,19 @@ impl Evidence {
     pub fn new(what: impl Into<String>, value: impl Into<String>) -> Self {
         Self { what: what.into(), value: value.into() }
     }
+}
+
+/// Reads findings of version 1 of the report too.
+pub(crate) fn of_any_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Finding>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Any {
+        Sentence(String),
+        Finding(Finding),
+    }
+    let findings = Vec::<Any>::deserialize(deserializer)?.into_iter().map(|any| match any {
+        Any::Sentence(text) => Finding::note(text),
+        Any::Finding(finding) => finding,
+    });
+    Ok(findings.collect())
 }

@@ -21,7 +21,7 @@ pub use steered::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
 
 use crate::doubt::Doubt;
 use crate::figures::Figures;
-use crate::finding::Finding;
+use crate::finding::{self, Finding};
 use crate::health::Generator;
 use crate::judge::verdict;
 
@@ -82,7 +82,7 @@ pub struct Report {
     #[serde(default)]
     pub doubts: Vec<Doubt>,
     /// What can be concluded, the most important first; these change no verdict.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "findings_of_any_version")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "finding::of_any_version")]
     pub findings: Vec<Finding>,
     /// The run over time.
     pub timeline: Timeline,
@@ -322,21 +322,6 @@ pub struct TimelineBucket {
     /// into where the report is stored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub heat: Vec<(u8, u64)>,
-}
-
-/// Reads findings of version 1 too.
-fn findings_of_any_version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Finding>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Any {
-        Sentence(String),
-        Finding(Finding),
-    }
-    let findings = Vec::<Any>::deserialize(deserializer)?.into_iter().map(|any| match any {
-        Any::Sentence(text) => Finding::note(text),
-        Any::Finding(finding) => finding,
-    });
-    Ok(findings.collect())
 }
 
 /// A kind of error, in words.

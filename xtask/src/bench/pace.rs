@@ -24,6 +24,9 @@ const TRUTH: [(f64, f64); 4] = [(50.0, 0.1), (90.0, 500.0), (99.0, 950.0), (99.9
 /// Lateness as a generator tells it of itself: p50, p90, p99 and p99.9, in milliseconds.
 type Late = [Option<f64>; 4];
 
+/// What is known of one round.
+type Round = (Option<Off>, Late);
+
 /// How far from the schedule requests came, in microseconds.
 struct Off {
     p50: f64,
@@ -52,7 +55,7 @@ pub(super) fn lateness(bench: &Bench) -> Result<()> {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let late = |said: &str| ours::report(said).map_or([None; 4], |report| percentiles(&report, "lateness"));
     // In turns, since a machine that others use too has better and worse minutes.
-    let mut all: Vec<(&str, Vec<(Option<Off>, Late)>)> =
+    let mut all: Vec<(&str, Vec<Round>)> =
         generators.iter().map(|generator| (generator.name.as_str(), Vec::new())).collect();
     let mut slept = Vec::new();
     for round in 1..=bench.rounds {

@@ -3,7 +3,6 @@
 use proofload_api::step::{Expect, Extract as ApiExtract, StatusPattern, Step as ApiStep};
 use proofload_api::units::{ByteSize, Micros};
 use regex::Regex;
-use serde_json_path::JsonPath;
 
 use super::Problems;
 use super::answer::{self, Answer};
@@ -181,9 +180,8 @@ fn regex(pattern: &str, path: &str, problems: &mut Problems) -> Option<u32> {
 }
 
 fn json_path(text: &str, path: &str, problems: &mut Problems) {
-    if let Err(error) = JsonPath::parse(text) {
-        let column = text.get(..error.position()).map_or(1, |before| before.chars().count() + 1);
-        let came = format!("{} at column {column} in {:?}", error.message(), short(text));
+    if let Err(error) = crate::json_path::parse(text) {
+        let came = format!("{error} in {:?}", short(text));
         problems.add(path, "a JSON path (RFC 9535) such as $.items[0].id", came);
     }
 }

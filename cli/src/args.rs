@@ -6,7 +6,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use proofload_api::units::Rate;
+use proofload_api::units::{Rate, Share};
+use proofload_results::Tolerance;
+
+use crate::form::ReportFile;
 
 /// Load tests that end in a verdict. The same file runs here and in a cluster.
 #[derive(Debug, Parser)]
@@ -18,8 +21,9 @@ Examples:
   proofload new checkout > checkout.yaml       a commented file to begin with
   proofload run checkout.yaml                  run it here, with no cluster
   proofload run checkout.yaml --demo-target    try it against a server that is brought along
+  proofload compare before.json after.json     whether it got worse
 
-Exit codes of run are in its own help: proofload run --help"
+Exit codes of run and compare are in their own help: proofload run --help"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,8 +38,10 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// Print a commented load test to begin with.
     New(NewArgs),
-    /// Show a stored report.
+    /// Show a report, of a file or of a run in the cluster, in one of many forms.
     Report(ReportArgs),
+    /// Hold runs against a baseline, and fail where one is worse.
+    Compare(CompareArgs),
     /// Change the load of a test that is under way: of a run on this machine, or else of one in the cluster.
     Scale(ScaleArgs),
     /// Print the version.
@@ -57,6 +63,7 @@ Examples:
   proofload run checkout.yaml
   proofload run checkout.yaml --target http://localhost:8080
   proofload run checkout.yaml --output json > report.json
+  proofload run checkout.yaml --report report.html --report junit.xml
   kubectl get loadtest checkout -o yaml | proofload run -
 
 A variable of spec.env without a value is taken from this process's environment, or else
@@ -89,9 +96,10 @@ pub(crate) struct RunArgs {
     /// What to print at the end.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
-    /// Write the report as JSON into a file, compressed if it ends in .gz.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
+    /// Write the report into a file too, as its name ends: .json, .json.gz, .html, .md, .xml (JUnit). May be given several
+    /// times.
+    #[arg(long, value_name = "FILE", value_parser = ReportFile::parse)]
+    pub(crate) report: Vec<ReportFile>,
     /// Show no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -138,7 +146,14 @@ pub(crate) struct ScaleArgs {
     /// Which scenario. Default: the only one.
     #[arg(long)]
     pub(crate) scenario: Option<String>,
-    /// Its namespace in the cluster. Default: that of the context. With it, runs on this machine are not looked at.
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// Which cluster, and where in it. With any of these, nothing on this machine is looked at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClusterArgs {
+    /// Its namespace in the cluster. Default: that of the context. With it, this machine is not looked at.
     #[arg(long, short)]
     pub(crate) namespace: Option<String>,
     /// How to reach the cluster. Default: as kubectl does.
@@ -147,6 +162,13 @@ pub(crate) struct ScaleArgs {
     /// Which context of it.
     #[arg(long)]
     pub(crate) context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// Whether the cluster is meant, and not this machine.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.namespace.is_some() || self.kubeconfig.is_some() || self.context.is_some()
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -163,14 +185,80 @@ pub(crate) struct NewArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  proofload report report.json
-  kubectl get configmap checkout-report -o jsonpath='{.binaryData.report\\.json\\.gz}' | base64 -d | proofload report -")]
+  proofload report report.json                       a file, as run --report writes it
+  proofload report checkout -n shop                  the report of a LoadTest in the cluster
+  proofload report checkout -o html > report.html    a page for a browser
+  proofload report checkout -o md > comment.md       for a pull request
+  proofload report checkout -o junit --to junit.xml  for a CI system
+  proofload report checkout -o csv --to results/run  results/run_stats.csv, _stats_history.csv,
+                                                     _failures.csv and _exceptions.csv, as Locust has them
+  zcat report.json.gz | proofload report -")]
 pub(crate) struct ReportArgs {
-    /// A report as JSON, compressed by gzip or not, or - for standard input.
-    pub(crate) file: PathBuf,
+    /// A report as JSON, compressed by gzip or not, or - for standard input; else a LoadTest in the cluster whose run is
+    /// over.
+    #[arg(value_name = "RUN|FILE")]
+    pub(crate) source: PathBuf,
     /// How to show it.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
+    /// Write it into a file instead, JSON compressed if that ends in .gz. Of csv this is what the names of its four files
+    /// begin with.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proofload compare before.json after.json
+  proofload compare before.json monday.json tuesday.json --tolerance 20%
+  proofload compare main.json.gz branch.json.gz --output md --to comment.md
+
+The first is the baseline; scenarios and steps are compared by their names. A figure is worse if it is so by more than
+is tolerated and by more than chance, which follows from the whole distribution of latency and from the counts of
+requests: docs/compare.md.
+
+Exit codes:
+    0  nothing is worse
+   99  a figure is worse
+   98  a run cannot be compared: its figures are in doubt, or there is nothing in common
+    1  anything else")]
+pub(crate) struct CompareArgs {
+    /// What the others are held against: a report as JSON, compressed by gzip or not, or - for standard input; or a
+    /// LoadTest in the cluster.
+    pub(crate) baseline: PathBuf,
+    /// The others.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) others: Vec<PathBuf>,
+    /// How much longer times, and how much lower rates may be.
+    #[arg(long, value_name = "SHARE", default_value_t = Tolerance::default().relative)]
+    pub(crate) tolerance: Share,
+    /// How much higher the share of requests that failed may be, in percentage points.
+    #[arg(long, value_name = "SHARE", default_value_t = Tolerance::default().errors)]
+    pub(crate) error_tolerance: Share,
+    /// How to show it.
+    #[arg(long, short, value_enum, default_value_t = CompareOutput::Text)]
+    pub(crate) output: CompareOutput,
+    /// Write it into a file instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// A form of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareOutput {
+    /// For people at a terminal.
+    Text,
+    /// Markdown, for a pull request.
+    Md,
+    /// A page of its own.
+    Html,
+    /// For programs, as docs/compare.md says.
+    Json,
 }
 
 /// A form of a report.
@@ -178,6 +266,15 @@ pub(crate) struct ReportArgs {
 pub(crate) enum Output {
     /// For people.
     Text,
+    /// A page for a browser, in one file.
+    Html,
+    /// Markdown, for a pull request.
+    #[value(alias = "markdown")]
+    Md,
+    /// JUnit XML, for CI systems: a test case for each criterion.
+    Junit,
     /// For programs, as docs/report.schema.json says.
     Json,
+    /// Locust's stats; its other three files only by --to of report.
+    Csv,
 }

@@ -118,7 +118,7 @@ impl DemoTarget {
 
     /// What takes the place of a test's own target.
     pub(crate) fn instead(&self) -> Instead<'_> {
-        Instead { http: &self.url, https: &self.tls.url }
+        Instead::Server { http: &self.url, https: &self.tls.url }
     }
 
     /// Ends it, and says what it counted.

@@ -67,22 +67,25 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct Invalid(pub(crate) String);
 
-/// What takes the place of `spec.target.baseUrl`, as that is plain or not.
+/// What takes the place of `spec.target.baseUrl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Instead<'a> {
-    pub(crate) http: &'a str,
-    pub(crate) https: &'a str,
+pub(crate) enum Instead<'a> {
+    /// All of it.
+    Url(&'a str),
+    /// Its scheme, host and port, as it is plain or not. Its path stays: it says what the demo target is to be.
+    Server { http: &'a str, https: &'a str },
 }
 
-impl<'a> Instead<'a> {
-    /// The same in both cases.
-    pub(crate) const fn of(url: &'a str) -> Self {
-        Self { http: url, https: url }
-    }
-
-    fn of_base_url(self, base_url: Option<&Value>) -> &'a str {
-        let is_https = base_url.and_then(Value::as_str).is_some_and(|url| url.starts_with("https://"));
-        if is_https { self.https } else { self.http }
+impl Instead<'_> {
+    fn of_base_url(self, base_url: Option<&Value>) -> String {
+        let (http, https) = match self {
+            Self::Url(url) => return url.to_owned(),
+            Self::Server { http, https } => (http, https),
+        };
+        let known = base_url.and_then(Value::as_str).unwrap_or_default();
+        let server = if known.starts_with("https://") { https } else { http };
+        let path = known.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        path.map_or_else(|| server.to_owned(), |(_, path)| format!("{server}/{path}"))
     }
 }
 
@@ -172,5 +175,24 @@ fn the_load_test(documents: &[Value]) -> anyhow::Result<usize> {
             bail!("expected one LoadTest, got {}", found.join(", "))
         }
         (several, _) => bail!("expected one LoadTest, got {}: put each into a file of its own", several.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_base_url_stays_when_only_its_server_is_replaced() {
+        let server = Instead::Server { http: "http://here:1", https: "https://here:2" };
+        for (known, expected) in [
+            ("http://shop.svc:8080/profile/shop", "http://here:1/profile/shop"),
+            ("https://shop.svc/v1/", "https://here:2/v1/"),
+            ("http://shop", "http://here:1"),
+        ] {
+            assert_eq!(server.of_base_url(Some(&known.into())), expected);
+            assert_eq!(Instead::Url("http://there/x").of_base_url(Some(&known.into())), "http://there/x");
+        }
+        assert_eq!(server.of_base_url(None), "http://here:1");
     }
 }

@@ -4,9 +4,12 @@
 //! by `proofload-api` and `proofload-plan`, what it means by `proofload-results`.
 
 mod args;
+mod cluster;
+mod compare;
 mod demo;
 mod exit;
 mod file;
+mod form;
 mod new;
 mod report;
 mod run;
@@ -53,6 +56,7 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<Exit> {
         Command::Validate(args) => validate::validate(&args),
         Command::New(args) => new::new(&args),
         Command::Report(args) => report::report(&args),
+        Command::Compare(args) => compare::compare(&args),
         Command::Scale(args) => scale::scale(&args),
         Command::Version => screen::print(&format!("proofload {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {

@@ -4,13 +4,7 @@ mod conduct;
 mod fleet;
 mod progress;
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
-
 use anyhow::Context;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use proofload_api::Problem;
 use proofload_api::loadtest::RunnerCount;
@@ -22,6 +16,7 @@ use crate::args::RunArgs;
 use crate::demo::{DemoShelf, DemoTarget};
 use crate::exit::Exit;
 use crate::file::{Instead, Loaded, load};
+use crate::form::ReportFile;
 use crate::scale::local::Socket;
 use crate::shelf::Directory;
 use crate::{screen, signals};
@@ -34,7 +29,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     // Before the demo target, which needs as many.
     raise_file_limit();
     let demo = args.demo_target.then(DemoTarget::start).transpose()?;
-    let target = demo.as_ref().map(DemoTarget::instead).or(args.target.as_deref().map(Instead::of));
+    let target = demo.as_ref().map(DemoTarget::instead).or(args.target.as_deref().map(Instead::Url));
     let loaded = match load(&args.file, target)? {
         Ok(loaded) => loaded,
         Err(invalid) => {
@@ -63,10 +58,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         }
     };
     // Before the load: to find out after it that the report cannot be written would be a pity.
-    let output = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let files = args.report.iter().map(ReportFile::create).collect::<anyhow::Result<Vec<_>>>()?;
     let report = execute(&loaded, materials, args.quiet)?;
-    if let Some(output) = output {
-        output.write(&report.report)?;
+    for file in files {
+        file.write(&report.report)?;
     }
     screen::print_report(&report.report, args.output)?;
     if let Some(demo) = demo {
@@ -130,28 +125,4 @@ async fn socket(name: &str, is_quiet: bool) -> Option<Socket> {
 fn rfc3339(began: std::time::SystemTime) -> anyhow::Result<String> {
     let began = Timestamp::try_from(began).context("reading the clock")?;
     Ok(began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
-
-/// Where the report is to be written.
-struct ReportFile<'a> {
-    path: &'a Path,
-    file: File,
-}
-
-impl<'a> ReportFile<'a> {
-    fn create(path: &'a Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self { path, file })
-    }
-
-    fn write(mut self, report: &Report) -> anyhow::Result<()> {
-        let json = report.to_json() + "\n";
-        let written = if self.path.extension().is_some_and(|extension| extension == "gz") {
-            let mut encoder = GzEncoder::new(&mut self.file, Compression::default());
-            encoder.write_all(json.as_bytes()).and_then(|()| encoder.finish().map(drop))
-        } else {
-            self.file.write_all(json.as_bytes())
-        };
-        written.with_context(|| format!("writing {}", self.path.display()))
-    }
 }

@@ -38,7 +38,7 @@ pub(crate) fn scale(args: &ScaleArgs) -> anyhow::Result<Exit> {
     let wanted = Wanted { scenario: args.scenario.clone(), users: args.to, rate: args.rate };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let said = runtime.block_on(async {
-        let is_remote = args.namespace.is_some() || args.kubeconfig.is_some() || args.context.is_some();
+        let is_remote = args.cluster.is_given();
         let here = if is_remote { None } else { local::ask(&args.name, &wanted).await? };
         match here {
             Some(said) => anyhow::Ok(format!("{} on this machine: {said}", args.name)),

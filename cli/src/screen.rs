@@ -4,10 +4,11 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use proofload_results::Report;
-use proofload_results::text::{Style, render};
+use proofload_results::text::Style;
 
 use crate::args::Output;
 use crate::exit::Exit;
+use crate::form::rendered;
 
 /// Prints to standard output. A reader that has gone (`| head`) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<Exit> {
@@ -20,13 +21,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<Exit> {
 
 /// Prints a report.
 pub(crate) fn print_report(report: &Report, output: Output) -> anyhow::Result<Exit> {
-    match output {
-        Output::Text => print(&render(report, style())),
-        Output::Json => print(&(report.to_json() + "\n")),
-    }
+    print(&rendered(report, output, style()))
 }
 
-fn style() -> Style {
+/// How text on standard output is to look.
+pub(crate) fn style() -> Style {
     let output = io::stdout();
     let is_terminal = output.is_terminal();
     // https://no-color.org: set to anything but nothing.

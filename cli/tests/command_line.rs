@@ -246,6 +246,11 @@ fn errors_of_use_and_of_files_end_with_1_and_say_what_to_do() {
         said(&["report", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
             .contains("expected a report of Proofload")
     );
+    let near = said(&["report", concat!(env!("CARGO_MANIFEST_DIR"), "/Crago.toml")]);
+    assert!(near.contains("there is no file") && near.contains("did you mean Cargo.toml?"), "{near}");
+    // Before any load.
+    let test = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/quickstart.yaml");
+    assert!(said(&["run", test, "--report", "a.pdf"]).contains("expected a name that ends in .json"));
 }
 
 #[test]

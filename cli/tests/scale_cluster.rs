@@ -3,68 +3,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::thread;
-
+use common::api::{kubeconfig, refusal, serve};
 use common::{code, proofload, text};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Requests as they came: the line, and the body.
-type Requests = Arc<Mutex<Vec<(String, Value)>>>;
-
-/// Serves answers, one after the other, each on a connection of its own.
-fn serve(answers: Vec<(u16, Value)>) -> (String, Requests) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let requests = Requests::default();
-    let kept = Arc::clone(&requests);
-    thread::spawn(move || {
-        for (status, body) in answers {
-            let (stream, _) = listener.accept().unwrap();
-            kept.lock().unwrap().push(answer(stream, status, &body));
-        }
-    });
-    (url, requests)
-}
-
-fn answer(stream: TcpStream, status: u16, body: &Value) -> (String, Value) {
-    let mut input = BufReader::new(stream);
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        input.read_line(&mut line).unwrap();
-        if line.trim().is_empty() {
-            break;
-        }
-        head.push(line.trim().to_lowercase());
-    }
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-    let mut sent = vec![0; length];
-    input.read_exact(&mut sent).unwrap();
-    let body = body.to_string();
-    let answer = format!(
-        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    input.get_mut().write_all(answer.as_bytes()).unwrap();
-    (head[0].clone(), serde_json::from_slice(&sent).unwrap_or_default())
-}
-
-fn kubeconfig(directory: &TempDir, url: &str) -> PathBuf {
-    let path = directory.path().join("kubeconfig");
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "here",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
-    });
-    std::fs::write(&path, config.to_string()).unwrap();
-    path
-}
 
 fn test(phase: &str, version: &str) -> Value {
     let scenario = |name: &str| {
@@ -78,14 +20,6 @@ fn test(phase: &str, version: &str) -> Value {
                  "scale": [{"scenario": "buy", "rate": "7/s"}, {"scenario": "browse", "rate": "6/s"}]},
         "status": {"phase": phase},
     })
-}
-
-fn refusal(status: u16) -> (u16, Value) {
-    let reason = if status == 404 { "NotFound" } else { "Conflict" };
-    (
-        status,
-        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": status, "message": ""}),
-    )
 }
 
 fn scale(url: &str, more: &[&str]) -> (i32, String) {

@@ -1,4 +1,4 @@
-//! The Debian packages that the cluster needs, installed where they are missing.
+//! The Debian packages that the cluster and the tests need, installed where they are missing.
 
 use std::path::Path;
 
@@ -38,6 +38,14 @@ const PACKAGES: &[Package] = &[
 pub(crate) fn ensure_prerequisites(context: &Context) -> Result<()> {
     let missing: Vec<_> = PACKAGES.iter().filter(|package| !present(context, package.shows)).map(|p| p.name).collect();
     install(context, &missing, "the cluster")
+}
+
+/// Installs the browser that the tests of reports as HTML open them in, unless `CHROMIUM` says where there is one.
+pub(crate) fn ensure_browser(context: &Context) -> Result<()> {
+    if context.sh.var_os("CHROMIUM").is_some() || present(context, "chromium") {
+        return Ok(());
+    }
+    install(context, &["chromium", "fonts-dejavu-core"], "the tests of reports as HTML")
 }
 
 /// Installs packages with apt-get, or says why that is not possible. `purpose` is for people to read.

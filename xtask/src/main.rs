@@ -8,6 +8,7 @@ mod cluster;
 mod context;
 mod debian;
 mod fuzz;
+mod gallery;
 mod generated;
 mod go;
 mod images;
@@ -74,6 +75,11 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run the examples that follow real load tests, and write docs/gallery.md with pictures of their reports.
+    Gallery {
+        /// Only this example's picture; the page stays.
+        example: Option<String>,
+    },
     /// Build the tools that other tasks need (helm, kubeconform).
     Tools,
     /// Check licences, sources and duplicates of all dependencies (builds cargo-deny first).
@@ -107,6 +113,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&context, arguments)?,
         Task::Instructions { bless } => instructions::run(&context, bless)?,
         Task::Fuzz { target, seconds } => fuzz::run(&context, target.as_deref(), seconds)?,
+        Task::Gallery { example } => gallery::run(&context, example.as_deref())?,
         Task::Tools => tools::ensure(&context)?,
         Task::Deny { advisories } => tools::deny(&context, advisories)?,
     }

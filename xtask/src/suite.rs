@@ -98,6 +98,7 @@ impl<'a> Suite<'a> {
             Ok(Outcome::Passed)
         });
         self.step("unit tests", |context| {
+            debian::ensure_browser(context)?;
             cargo(context, &["test", "--quiet", "--workspace", "--exclude", "proofload-e2e"])
         });
         self.step("fuzzing", |context| {

@@ -1,24 +1,23 @@
 //! A run in a cluster: what is wanted stands in `spec.scale`, and the operator sees to it.
 
 use anyhow::{Context, bail, ensure};
+use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
 use proofload_api::{LoadTest, Phase};
 use proofload_plan::compile;
 use serde_json::json;
 
 use super::Wanted;
 use crate::args::ScaleArgs;
+use crate::cluster::connect;
 
 /// So many times somebody else may change the test at the same moment.
 const TRIES: usize = 5;
 
 /// Patches the test, and says from what to what.
 pub(super) async fn patch(args: &ScaleArgs, wanted: &Wanted) -> anyhow::Result<String> {
-    let config = config(args).await?;
-    let namespace = args.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let api: Api<LoadTest> = Api::namespaced(Client::try_from(config)?, &namespace);
+    let (client, namespace) = connect(&args.cluster).await?;
+    let api: Api<LoadTest> = Api::namespaced(client, &namespace);
     let name = &args.name;
     for _ in 0..TRIES {
         let test = api.get_opt(name).await.context("asking for the LoadTest")?;
@@ -42,16 +41,4 @@ pub(super) async fn patch(args: &ScaleArgs, wanted: &Wanted) -> anyhow::Result<S
         }
     }
     bail!("{namespace}/{name} was changed by somebody else each time; try again")
-}
-
-async fn config(args: &ScaleArgs) -> anyhow::Result<Config> {
-    let options = KubeConfigOptions { context: args.context.clone(), ..KubeConfigOptions::default() };
-    match &args.kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path).with_context(|| format!("reading {}", path.display()))?;
-            Ok(Config::from_custom_kubeconfig(file, &options).await?)
-        }
-        None if args.context.is_some() => Ok(Config::from_kubeconfig(&options).await?),
-        None => Config::infer().await.context("cannot find a cluster: there is no kubeconfig that can be used"),
-    }
 }

@@ -1,6 +1,8 @@
 //! The command line as a process, and what it said.
 #![allow(dead_code)] // Each of the test programs uses a part of it.
 
+pub(crate) mod api;
+
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 

@@ -57,10 +57,11 @@ pub enum Metric {
     Lateness,
     /// Requests sent.
     Requests,
-    /// Requests that failed.
-    Errors,
-    /// Requests with a good answer.
-    Success,
+    /// Requests that failed; without those that were answered with a status, if one is named (`errors[!429]`).
+    Errors(Option<u16>),
+    /// Requests with a good answer; without those of a status, if one is named (`success[!429]`). A share is then of the
+    /// other requests alone, as that of `errors[!429]` is.
+    Success(Option<u16>),
     /// Bytes received.
     BytesIn,
     /// Bytes sent.
@@ -230,6 +231,40 @@ impl Unit {
             (Self::Bytes, suffix) => size(suffix),
             (Self::BytesPerSecond, suffix) => suffix.strip_suffix("/s").and_then(size),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Aggregate {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Percentile(percentile) = self {
+            return write!(f, "p{percentile}");
+        }
+        let known = AGGREGATES.iter().find(|(_, aggregate)| aggregate == self);
+        f.write_str(known.map_or("", |(name, _)| name))
+    }
+}
+
+impl fmt::Display for Metric {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latency(None) => f.write_str("latency"),
+            Self::Latency(Some(outcome)) => write!(f, "latency[{outcome}]"),
+            Self::ServiceTime => f.write_str("service_time"),
+            Self::Lateness => f.write_str("lateness"),
+            Self::Requests => f.write_str("requests"),
+            Self::Errors(None) => f.write_str("errors"),
+            Self::Errors(Some(status)) => write!(f, "errors[!{status}]"),
+            Self::Success(None) => f.write_str("success"),
+            Self::Success(Some(status)) => write!(f, "success[!{status}]"),
+            Self::BytesIn => f.write_str("bytes_in"),
+            Self::BytesOut => f.write_str("bytes_out"),
+            Self::Status(status) => write!(f, "status({status})"),
+            Self::Outcome(outcome) => write!(f, "outcome({outcome})"),
+            Self::Dropped => f.write_str("dropped"),
+            Self::Check(name) => write!(f, "check({name})"),
         }
     }
 }

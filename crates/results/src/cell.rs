@@ -32,6 +32,8 @@ pub struct Cell {
     pub outcomes: [u64; Outcome::COUNT],
     /// Responses by status.
     pub statuses: BTreeMap<u16, u64>,
+    /// Those of them that were of requests that failed: what a criterion leaves out that asks for errors without a status.
+    pub failed_statuses: BTreeMap<u16, u64>,
     /// Latency by outcome.
     pub latency: BTreeMap<Outcome, Times>,
     /// Service time of all outcomes that have one.
@@ -77,6 +79,9 @@ impl Cell {
         self.outcomes[sample.outcome.index()] += 1;
         if let Some(status) = sample.status {
             *self.statuses.entry(status).or_default() += 1;
+            if sample.outcome.is_error() {
+                *self.failed_statuses.entry(status).or_default() += 1;
+            }
         }
         if sample.outcome.has_latency() {
             self.latency.entry(sample.outcome).or_default().record(sample.latency);
@@ -99,10 +104,8 @@ impl Cell {
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine = mine.saturating_add(*theirs);
         }
-        for (status, count) in other.statuses {
-            let mine = self.statuses.entry(*status).or_default();
-            *mine = mine.saturating_add(*count);
-        }
+        add_statuses(&mut self.statuses, other.statuses);
+        add_statuses(&mut self.failed_statuses, other.failed_statuses);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         if self.checks.len() < other.checks.len() {
@@ -120,10 +123,8 @@ impl Cell {
         for (mine, theirs) in since.outcomes.iter_mut().zip(&earlier.outcomes) {
             *mine = mine.checked_sub(*theirs)?;
         }
-        for (status, count) in &earlier.statuses {
-            let mine = since.statuses.get_mut(status)?;
-            *mine = mine.checked_sub(*count)?;
-        }
+        statuses_since(&mut since.statuses, &earlier.statuses)?;
+        statuses_since(&mut since.failed_statuses, &earlier.failed_statuses)?;
         for (outcome, times) in &earlier.latency {
             let mine = since.latency.get_mut(outcome)?;
             *mine = mine.since(times)?;
@@ -164,6 +165,18 @@ impl Cell {
         failed.map(|outcome| self.count(outcome)).fold(0, u64::saturating_add)
     }
 
+    /// Requests that failed, without those that were answered with a status.
+    pub(crate) fn errors_without(&self, status: u16) -> u64 {
+        self.errors().saturating_sub(self.failed_statuses.get(&status).copied().unwrap_or(0))
+    }
+
+    /// Requests with a good answer, without those of a status: 429 is a good answer to a step that expects it.
+    pub(crate) fn ok_without(&self, status: u16) -> u64 {
+        let count = |statuses: &BTreeMap<u16, u64>| statuses.get(&status).copied().unwrap_or(0);
+        let good = count(&self.statuses).saturating_sub(count(&self.failed_statuses));
+        self.count(Outcome::Ok).saturating_sub(good)
+    }
+
     /// Latency of all outcomes that have one, or of one of them.
     pub fn latency(&self, only: Option<Outcome>) -> Times {
         let mut all = Times::new();
@@ -178,6 +191,7 @@ impl Cell {
         EncodedCell {
             outcomes: self.outcomes,
             statuses: self.statuses.clone(),
+            failed_statuses: self.failed_statuses.clone(),
             latency: self.latency.iter().map(|(outcome, times)| (*outcome, times.encode())).collect(),
             service_time: self.service_time.encode(),
             bytes_out: self.bytes_out,
@@ -188,10 +202,28 @@ impl Cell {
     }
 }
 
+/// Adds counts by status.
+fn add_statuses(sum: &mut BTreeMap<u16, u64>, other: &BTreeMap<u16, u64>) {
+    for (status, count) in other {
+        let mine = sum.entry(*status).or_default();
+        *mine = mine.saturating_add(*count);
+    }
+}
+
+/// Takes earlier counts by status away; `None` if they are not earlier ones.
+fn statuses_since(now: &mut BTreeMap<u16, u64>, earlier: &BTreeMap<u16, u64>) -> Option<()> {
+    for (status, count) in earlier {
+        let mine = now.get_mut(status)?;
+        *mine = mine.checked_sub(*count)?;
+    }
+    Some(())
+}
+
 /// What of a cell is no distribution.
 struct Counts<'a> {
     outcomes: &'a [u64; Outcome::COUNT],
     statuses: &'a BTreeMap<u16, u64>,
+    failed_statuses: &'a BTreeMap<u16, u64>,
     bytes_out: u64,
     bytes_in: u64,
     checks: &'a [CheckCount],
@@ -200,8 +232,9 @@ struct Counts<'a> {
 
 impl Cell {
     fn counts(&self) -> Counts<'_> {
-        let Self { outcomes, statuses, bytes_out, bytes_in, checks, dropped, .. } = self;
-        Counts { outcomes, statuses, bytes_out: *bytes_out, bytes_in: *bytes_in, checks, dropped: *dropped }
+        let Self { outcomes, statuses, failed_statuses, bytes_out, bytes_in, checks, dropped, .. } = self;
+        let (bytes_out, bytes_in, dropped) = (*bytes_out, *bytes_in, *dropped);
+        Counts { outcomes, statuses, failed_statuses, bytes_out, bytes_in, checks, dropped }
     }
 }
 
@@ -221,9 +254,10 @@ impl Default for CellSum {
 impl CellSum {
     /// Adds what of a cell is no distribution.
     pub(crate) fn add_counts(&mut self, cell: &EncodedCell) {
-        let EncodedCell { outcomes, statuses, bytes_out, bytes_in, checks, dropped, .. } = cell;
+        let EncodedCell { outcomes, statuses, failed_statuses, bytes_out, bytes_in, checks, dropped, .. } = cell;
         let (bytes_out, bytes_in, dropped) = (*bytes_out, *bytes_in, *dropped);
-        self.counts.add_counts(&Counts { outcomes, statuses, bytes_out, bytes_in, checks, dropped });
+        let counts = Counts { outcomes, statuses, failed_statuses, bytes_out, bytes_in, checks, dropped };
+        self.counts.add_counts(&counts);
     }
 
     /// Does something with each distribution of a cell and the sum of those like it, up to the first error.
@@ -253,6 +287,7 @@ impl CellSum {
 pub struct EncodedCell {
     pub outcomes: [u64; Outcome::COUNT],
     pub statuses: BTreeMap<u16, u64>,
+    pub failed_statuses: BTreeMap<u16, u64>,
     pub latency: Vec<(Outcome, EncodedTimes)>,
     pub service_time: EncodedTimes,
     pub bytes_out: u64,
@@ -280,6 +315,7 @@ impl EncodedCell {
         Cell {
             outcomes: self.outcomes,
             statuses: self.statuses.clone(),
+            failed_statuses: self.failed_statuses.clone(),
             latency: BTreeMap::new(),
             service_time: Times::new(),
             bytes_out: self.bytes_out,

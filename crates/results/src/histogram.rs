@@ -43,12 +43,6 @@ impl Times {
         &self.0
     }
 
-    /// A histogram of microseconds as a distribution.
-    pub(crate) fn from_histogram(mut histogram: Histogram<u64>) -> Self {
-        histogram.auto(true);
-        Self(histogram)
-    }
-
     /// Counts one time, in microseconds.
     pub fn record(&mut self, micros: u64) {
         // Not `saturating_record`: that one never grows the histogram, and clamps to what it holds now.
@@ -116,6 +110,13 @@ impl Default for Times {
 /// A distribution in HDR histogram's V2 format, not compressed; no bytes if there are no samples.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EncodedTimes(#[serde(with = "bytes")] Vec<u8>);
+
+impl From<Vec<u8>> for EncodedTimes {
+    /// Bytes that may be a distribution.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 /// Bytes that are not a histogram of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -156,7 +156,7 @@ fn raised_by_load(expr: &Expr) -> bool {
     expr.unit() != Unit::Share
         || match &expr.metric {
             // A check that held is something good too.
-            Metric::Success | Metric::Check(_) => false,
+            Metric::Success(_) | Metric::Check(_) => false,
             Metric::Outcome(outcome) => !is_good(*outcome),
             Metric::Status(status) => *status >= 400,
             _ => true,

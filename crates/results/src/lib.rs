@@ -6,15 +6,22 @@
 //! ([`doubts`]), judged ([`judge`](judge::judge), [`verdict`](judge::verdict)), and written down in a [`Report`].
 
 pub mod cell;
+pub mod compare;
+pub mod csv;
 mod distribution;
 pub mod doubt;
 pub mod figures;
 mod finding;
+mod findings;
 pub mod health;
 pub mod histogram;
+pub mod html;
 pub mod judge;
+pub mod junit;
 pub mod live;
+pub mod markdown;
 pub mod merge;
+mod moment;
 pub mod part;
 mod phase;
 pub mod pressure;
@@ -23,6 +30,7 @@ pub mod report;
 pub mod search;
 pub mod setup;
 mod shortfall;
+mod shown;
 pub mod snapshot;
 pub mod status;
 pub mod text;
@@ -31,6 +39,7 @@ pub mod window;
 mod words;
 
 pub use cell::{Cell, CheckCount, EncodedCell, Sample};
+pub use compare::{Comparison, Tolerance};
 pub use distribution::{Distribution, InvalidDistribution};
 pub use doubt::{Circumstances, Doubt, DoubtKind, LostRunner, doubts};
 pub use figures::{Figures, TimeFigures};

@@ -195,8 +195,10 @@ impl Part {
         let cell = &self.cell;
         let counted = match metric {
             Metric::Requests => cell.requests(),
-            Metric::Errors => cell.errors(),
-            Metric::Success => cell.count(Outcome::Ok),
+            Metric::Errors(None) => cell.errors(),
+            Metric::Errors(Some(without)) => cell.errors_without(*without),
+            Metric::Success(None) => cell.count(Outcome::Ok),
+            Metric::Success(Some(without)) => cell.ok_without(*without),
             Metric::BytesIn => cell.bytes_in,
             Metric::BytesOut => cell.bytes_out,
             Metric::Status(status) => cell.statuses.get(status).copied().unwrap_or(0),
@@ -205,12 +207,16 @@ impl Part {
                 return None;
             }
         };
+        // What the end of the run interrupted was neither answered nor failed.
+        let answered = cell.requests().saturating_sub(cell.count(Outcome::Interrupted));
         let whole = match (expr.aggregate, expr.unit(), metric) {
             (Aggregate::Count, ..) => return Some(counted as f64),
             (_, Unit::PerSecond | Unit::BytesPerSecond, _) => self.elapsed.as_secs_f64(),
             (.., Metric::Outcome(Outcome::Interrupted)) => cell.requests() as f64,
-            // What the end of the run interrupted was neither answered nor failed.
-            _ => cell.requests().saturating_sub(cell.count(Outcome::Interrupted)) as f64,
+            (.., Metric::Errors(Some(without)) | Metric::Success(Some(without))) => {
+                answered.saturating_sub(cell.statuses.get(without).copied().unwrap_or(0)) as f64
+            }
+            _ => answered as f64,
         };
         (whole > 0.0).then(|| counted as f64 / whole)
     }

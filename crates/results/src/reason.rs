@@ -28,6 +28,7 @@ pub(crate) fn reason(report: &Report) -> String {
     }
     if report.verdict != Verdict::Error {
         sentences.extend(report.scenarios.iter().filter_map(found));
+        sentences.extend(concluded(report));
         let notes = report.findings.iter().filter(|finding| finding.kind == FindingKind::Note);
         sentences.extend(notes.take(MOST_NAMED).map(|note| note.text.clone()));
     }
@@ -42,6 +43,23 @@ pub(crate) fn reason(report: &Report) -> String {
         }
     }
     sentences.join(" ")
+}
+
+/// The most important of what can be concluded, where a sentence or two can say it.
+fn concluded(report: &Report) -> Option<String> {
+    /// What is longer is for the report.
+    const LONGEST: usize = 200;
+    // Where a search found it, that is said already.
+    let is_searched = report.scenarios.iter().any(|scenario| scenario.search.is_some());
+    let is_told = |kind: FindingKind| match kind {
+        FindingKind::BreakingPoint => !is_searched,
+        FindingKind::Cliff | FindingKind::Outage => true,
+        _ => false,
+    };
+    let told = report.findings.iter().find(|finding| is_told(finding.kind))?;
+    // What cannot be trusted is not said first.
+    let is_open = report.verdict == Verdict::Inconclusive;
+    (!is_open && told.text.len() <= LONGEST).then(|| told.text.clone())
 }
 
 /// What a search found.

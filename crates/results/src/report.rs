@@ -4,6 +4,7 @@
 //! from the report alone: [`Report::verdict_from_parts`].
 
 mod build;
+mod held;
 mod redact;
 mod scenario;
 mod steered;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use build::Input;
 pub(crate) use steered::search as search_report;
 pub use steered::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
+pub use timeline::{Timeline, TimelineBucket};
 
 use crate::doubt::Doubt;
 use crate::figures::Figures;
@@ -202,7 +204,7 @@ pub struct StageReport {
     /// all of its load is: it is that of the scenario's stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<u64>,
-    /// How long it was under load, in microseconds.
+    /// For how long its load was on, in microseconds: not the time that requests take that are under way at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u64>,
     /// The planned load at its begin, after the jump if there is one.
@@ -211,8 +213,9 @@ pub struct StageReport {
     /// The planned load at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<LoadLevel>,
-    /// Whether each criterion of severity `Fail` that is on the scenario or the whole run holds in this stage alone;
-    /// absent without such, and where the stage has no samples.
+    /// Whether the criteria hold in this stage alone: those of severity `Fail` on times and shares, of the whole run, the
+    /// scenario or a step of it, that are not on other stages anyway. Absent without such, and where the stage has no
+    /// samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<bool>,
     /// Its figures.
@@ -277,51 +280,6 @@ pub struct AbortReport {
     pub window: u64,
     /// How long after the begin of what was judged the first window began.
     pub after: u64,
-}
-
-/// The run over time.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Timeline {
-    /// The width of a bucket, in microseconds.
-    pub width: u64,
-    /// The buckets, one after the other from the run's begin on.
-    pub buckets: Vec<TimelineBucket>,
-}
-
-/// A part of the timeline. A request is in the bucket of its end.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TimelineBucket {
-    /// Its begin, in microseconds from the run's begin.
-    pub at: u64,
-    /// Requests that ended.
-    pub requests: u64,
-    /// Those that failed.
-    pub errors: u64,
-    /// The most users at once.
-    pub users: u32,
-    /// The most users at once, by the plan.
-    pub planned_users: u32,
-    /// Iterations that begin in a second, by the plan: of load models that plan arrivals. Absent without such.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub planned_rate: Option<f64>,
-    /// Requests per second; of the last part, which the end cut short, over a whole width up to the end.
-    pub rate: f64,
-    /// Median of latency, in microseconds, two digits exact. Absent without a sample, as the others are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub p50: Option<u64>,
-    /// 95th percentile of latency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub p95: Option<u64>,
-    /// 99th percentile of latency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub p99: Option<u64>,
-    /// Latency in bands, as `[band, requests]`, in order, without those that are empty. Band `b` begins at `10^(b/8)`
-    /// microseconds and ends where the next one begins; band 0 has all that is shorter, too. Empty where it does not fit
-    /// into where the report is stored.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub heat: Vec<(u8, u64)>,
 }
 
 /// A kind of error, in words.

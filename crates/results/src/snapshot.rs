@@ -12,7 +12,7 @@ use crate::pressure::Pressure;
 const MAGIC: [u8; 4] = *b"PLSN";
 
 /// Raised by every change of [`Snapshot`]'s encoding.
-pub const SNAPSHOT_VERSION: u16 = 3;
+pub const SNAPSHOT_VERSION: u16 = 4;
 
 /// The most bytes of an encoded snapshot: what a reader needs to be ready for.
 pub const MAX_SNAPSHOT_BYTES: usize = 64 << 20;

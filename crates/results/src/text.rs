@@ -1,5 +1,6 @@
 //! A report for people at a terminal: the verdict first, then why, then what was seen.
 
+mod conclusions;
 mod sections;
 mod spark;
 mod steered;
@@ -9,8 +10,11 @@ use anstyle::AnsiColor;
 use proofload_api::Verdict;
 
 use crate::report::Report;
+use crate::shown::description;
 use crate::words::safe;
-use table::Piece;
+pub(crate) use table::{Piece, Table};
+
+pub(crate) use sections::over_time;
 
 /// How the text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut text = headline(report, style);
     for section in [
         sections::criteria,
+        conclusions::findings,
+        conclusions::scenarios,
         sections::load,
         steered::searches,
         steered::changes,
@@ -57,27 +63,38 @@ pub fn render(report: &Report, style: Style) -> String {
 }
 
 fn headline(report: &Report, style: Style) -> String {
-    let (mark, color) = match report.verdict {
+    let verdict = marked(report.verdict).paint(style.color);
+    let namespace = report.namespace.as_ref().map(|namespace| format!("{}/", safe(namespace))).unwrap_or_default();
+    let name = Piece::bold(format!("{namespace}{}", safe(&report.name))).paint(style.color);
+    let begin = report.start.as_ref().map(|start| format!(", begun {}", safe(start))).unwrap_or_default();
+    let mut text = format!("{verdict}  {name}{begin}\n");
+    for line in description(report) {
+        let line = wrapped("", &safe(line), style.width);
+        text.extend(line.lines().map(|line| format!("{}\n", Piece::dim(line).paint(style.color))));
+    }
+    text + &wrapped("", &safe(&report.reason), style.width)
+}
+
+/// A verdict and its mark.
+fn marked(verdict: Verdict) -> Piece {
+    let (mark, color) = match verdict {
         Verdict::Passed => ('✓', AnsiColor::Green),
         Verdict::Failed | Verdict::Error => ('✗', AnsiColor::Red),
         Verdict::Inconclusive => ('?', AnsiColor::Yellow),
         Verdict::Unjudged => ('-', AnsiColor::Cyan),
     };
-    let verdict = Piece::strong(format!("{mark} {}", report.verdict), color).paint(style.color);
-    let namespace = report.namespace.as_ref().map(|namespace| format!("{}/", safe(namespace))).unwrap_or_default();
-    let name = Piece::bold(format!("{namespace}{}", safe(&report.name))).paint(style.color);
-    let begin = report.start.as_ref().map(|start| format!(", begun {}", safe(start))).unwrap_or_default();
-    format!("{verdict}  {name}{begin}\n{}", wrapped(&safe(&report.reason), style.width))
+    Piece::strong(format!("{mark} {verdict}"), color)
 }
 
-/// Lines of at most so many columns, broken between words.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
+/// Lines of at most so many columns, each set in by `indent`, broken between words.
+pub(crate) fn wrapped(indent: &str, text: &str, width: usize) -> String {
+    let mut lines = indent.to_owned();
     let mut column = 0;
     for word in text.split(' ') {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
+        if column > 0 && indent.len() + column + 1 + length > width {
             lines.push('\n');
+            lines += indent;
             column = 0;
         } else if column > 0 {
             lines.push(' ');

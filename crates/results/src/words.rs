@@ -23,7 +23,9 @@ pub(crate) fn things(number: u64, thing: &str) -> String {
 pub(crate) fn safe(text: &str) -> String {
     let is_hostile = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            // The last two are no characters, and make an XML file none.
+            || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
     };
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

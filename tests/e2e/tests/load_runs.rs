@@ -115,10 +115,10 @@ async fn e2e_the_load_of_a_run_can_be_changed() -> Result<()> {
     let site = Site::new("scale").await?;
     // The command is built before the run, which lasts for less than that may take.
     proofload(&["version"]).await?;
-    let run = Run::create(&site, &load_test(&site, "live", 3, 3, 30)).await?;
+    let run = Run::create(&site, &load_test(&site, "live", 3, 3, 45)).await?;
     run.sends(100, 60).await?;
     proofload(&["scale", "live", "--namespace", &site.namespace, "--to", "12"]).await?;
-    until("12 users", 20, || async {
+    until("12 users", 35, || async {
         let users = run.status().await?.live.map_or(0, |live| live.users);
         Ok(if users == 12 { Ok(()) } else { Err(format!("there are {users}")) })
     })

@@ -20,7 +20,7 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let (status, content_type, body) = match request.path.as_str() {
             "/stats" => (200, "application/json", serde_json::to_vec(&shared.ledger.counts()).unwrap_or_default()),
             "/clear" if request.method == Method::Post => {
-                shared.ledger.clear();
+                shared.clear();
                 (204, "", Vec::new())
             }
             "/behave" if request.method == Method::Post => match behaviour(&request.query) {

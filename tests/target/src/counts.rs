@@ -293,6 +293,18 @@ impl Ledger {
         counts.in_flight.max = counts.in_flight.max.max(counts.in_flight.now);
         RequestInFlight(self)
     }
+
+    /// Something else was done with a request than it was counted for.
+    pub(crate) fn instead(&self, before: &str, after: &str) {
+        let by_action = &mut self.lock().counts.by_action;
+        // None, if the counts were cleared meanwhile.
+        if before != after
+            && let Some(counted) = by_action.get_mut(before).filter(|counted| **counted > 0)
+        {
+            *counted -= 1;
+            count(by_action, after, MAX_KEYS);
+        }
+    }
 }
 
 impl Drop for OpenConnection<'_> {

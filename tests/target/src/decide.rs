@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::Shared;
 use crate::action::Action;
 use crate::counts::RequestInFlight;
-use crate::request::Request;
+use crate::profile::{self, Visit};
+use crate::request::{Full, Request};
 use crate::service::Answer;
 
 /// What becomes of a request.
@@ -17,12 +18,22 @@ pub(crate) enum Reply {
     Act(Action),
 }
 
+/// A request is in flight, for the counts and for its profile, for as long as this lives.
+pub(crate) type InFlight<'a> = (RequestInFlight<'a>, Option<Visit<'a>>);
+
 impl Shared {
-    /// Decides, and counts the request as in flight; then waits for as long as the switch says.
-    pub(crate) async fn decide(&self, request: &Request, from: IpAddr) -> (Reply, RequestInFlight<'_>) {
+    /// Decides, and counts the request as in flight; then waits for as long as the switch and the request's profile say.
+    pub(crate) async fn decide<'a>(&'a self, request: &'a Request, from: IpAddr) -> (Reply, InFlight<'a>) {
         let Self { ledger, gate, service, .. } = self;
         let session = service.session(request.cookie.as_deref(), ledger);
         let behaviour = gate.behaviour();
+        if let (Some(full), None) = (&request.full, behaviour.status)
+            && profile::answers(&request.path)
+        {
+            let decided = self.play(request, full, session, from).await;
+            pause(behaviour.delay).await;
+            return decided;
+        }
         let (reply, name) = if request.full.is_some() && behaviour.status.is_none() {
             let answer = service.answer(request, session, ledger).await;
             let name = name(answer.status);
@@ -36,7 +47,24 @@ impl Shared {
         };
         let in_flight = ledger.request(&request.path, &request.query, &name, from);
         pause(behaviour.delay).await;
-        (reply, in_flight)
+        (reply, (in_flight, None))
+    }
+
+    /// What a profile does with a request.
+    async fn play<'a>(
+        &'a self,
+        request: &'a Request,
+        full: &'a Full,
+        session: Option<u64>,
+        from: IpAddr,
+    ) -> (Reply, InFlight<'a>) {
+        let count = |name: &str| self.ledger.request(&request.path, &request.query, name, from);
+        let Some(mut visit) = self.profiles.visit(request, full, from) else {
+            return (profile::not_found(), (count(&name(404)), None));
+        };
+        let in_flight = count(&visit.name());
+        visit.wait(&self.ledger).await;
+        (visit.reply(request, session, self).await, (in_flight, Some(visit)))
     }
 }
 
@@ -47,6 +75,6 @@ async fn pause(time: Duration) {
 }
 
 /// The name under which an answer of the service is counted.
-fn name(status: u16) -> Cow<'static, str> {
+pub(crate) fn name(status: u16) -> Cow<'static, str> {
     if (200..300).contains(&status) { Cow::Borrowed("ok") } else { Action::Status(status).name() }
 }

@@ -11,6 +11,7 @@ use crate::body::{self, FILL};
 use crate::cut::{Cut, Point};
 use crate::decide::Reply;
 use crate::gate::Gate;
+use crate::profile;
 use crate::request::{Connection, Method, Request};
 use crate::service::{self, Answer};
 use crate::web_socket;
@@ -49,7 +50,7 @@ pub(crate) async fn serve(wire: Wire, from: IpAddr, shared: &Shared) {
 
 /// Whether all of a request to this path is needed.
 fn wants_all(path: &str) -> bool {
-    service::answers(path) || path == web_socket::PATH
+    service::answers(path) || profile::answers(path) || path == web_socket::PATH
 }
 
 /// Where an answer said so, its connection ends.

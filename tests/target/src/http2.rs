@@ -17,6 +17,7 @@ use crate::body::{FILL, PIECE};
 use crate::cut::{Cut, Point};
 use crate::decide::Reply;
 use crate::fault::{Fault, GARBAGE};
+use crate::profile;
 use crate::request::{MAX_KEPT, Method, Request};
 use crate::service::{self, Answer};
 use crate::wire::{Ending, Lent, Wire};
@@ -83,7 +84,7 @@ async fn serve_one(
     shared: &Shared,
 ) -> After {
     let (head, mut body) = request.into_parts();
-    let mut request = Request::of_http2(&head, service::answers);
+    let mut request = Request::of_http2(&head, wants_all);
     let cut = Cut::of_path(&request.path).map(|cut| cut.point);
     if !matches!(cut, Some(Point::Line | Point::Headers)) {
         while let Some(data) = body.data().await {
@@ -118,6 +119,11 @@ async fn serve_one(
             Ok(None) | Err(_) => After::GoesOn,
         },
     }
+}
+
+/// Whether all of a request to this path is needed.
+fn wants_all(path: &str) -> bool {
+    service::answers(path) || profile::answers(path)
 }
 
 fn ok() -> Answer {

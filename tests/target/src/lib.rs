@@ -45,6 +45,7 @@
 //! | `/jobs?polls=N` | begins a job: 201 with its `id`, and its `Location`, which N times is `queued`, then `done` |
 //! | `/upload` | JSON with size and SHA-256 of the body, or of each part of a multipart body |
 //! | `/echo` and below | JSON with all that the request said |
+//! | `/profile/NAME` and below | what the service of that name does under load, with state: see `profile.rs` |
 //! | anything else | 200 with `{"ok":true}` |
 //!
 //! Any of them may have a query: its parameters are counted by value.
@@ -67,6 +68,7 @@ mod exchange;
 mod fault;
 mod gate;
 mod http2;
+mod profile;
 mod request;
 mod service;
 mod test_target;
@@ -89,6 +91,7 @@ pub use test_target::TestTarget;
 
 use counts::Ledger;
 use gate::Gate;
+use profile::Profiles;
 use service::Service;
 use tls::Tls;
 use wire::{Ending, Wire};
@@ -153,8 +156,17 @@ struct Shared {
     ledger: Ledger,
     gate: Gate,
     service: Service,
+    profiles: Profiles,
     tls: Option<Tls>,
     max_streams: u32,
+}
+
+impl Shared {
+    /// Forgets what has been counted, and how the profiles are.
+    fn clear(&self) {
+        self.ledger.clear();
+        self.profiles.clear();
+    }
 }
 
 /// Reads what a target has counted, and changes how it answers, from within its process.
@@ -167,9 +179,9 @@ impl CountsHandle {
         self.0.ledger.counts()
     }
 
-    /// Forgets all counts; open connections and requests in flight stay counted as such.
+    /// Forgets all counts; open connections and requests in flight stay counted as such. Profiles begin anew.
     pub fn clear(&self) {
-        self.0.ledger.clear();
+        self.0.clear();
     }
 
     /// From now on, everything is answered so.
@@ -187,6 +199,7 @@ impl Target {
             ledger: Ledger::default(),
             gate: Gate::default(),
             service: Service::default(),
+            profiles: Profiles::default(),
             tls: tls.map(|tls| Tls::new(&tls.certificates, tls.requires_client)).transpose()?,
             max_streams: options.max_streams,
         };

@@ -132,17 +132,13 @@ fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
         "service_time" => Ok(Metric::ServiceTime),
         "lateness" => Ok(Metric::Lateness),
         "requests" => Ok(Metric::Requests),
-        "errors" => Ok(Metric::Errors),
-        "success" => Ok(Metric::Success),
+        "errors" => Ok(Metric::Errors(without(cursor)?)),
+        "success" => Ok(Metric::Success(without(cursor)?)),
         "bytes_in" => Ok(Metric::BytesIn),
         "bytes_out" => Ok(Metric::BytesOut),
         "status" => {
             cursor.expect("(")?;
-            cursor.skip_space();
-            let at = cursor.at;
-            let code = cursor.take(|c| c.is_ascii_alphanumeric()).parse().ok();
-            let code = code.filter(|code| (100..600).contains(code));
-            let code = code.ok_or_else(|| cursor.error(at, "a status code, 100 to 599"))?;
+            let code = status(cursor)?;
             cursor.expect(")")?;
             Ok(Metric::Status(code))
         }
@@ -175,6 +171,27 @@ fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
             Err(cursor.error(start, format!("a metric: {known}{}", meant.unwrap_or_default())))
         }
     }
+}
+
+fn status(cursor: &mut Cursor<'_>) -> Result<u16, ParseError> {
+    cursor.skip_space();
+    let at = cursor.at;
+    let code = cursor.take(|c| c.is_ascii_alphanumeric()).parse().ok();
+    let code = code.filter(|code| (100..600).contains(code));
+    code.ok_or_else(|| cursor.error(at, "a status code, 100 to 599"))
+}
+
+/// The status whose answers are left out: `[!429]`, or nothing.
+fn without(cursor: &mut Cursor<'_>) -> Result<Option<u16>, ParseError> {
+    if !cursor.eat("[") {
+        return Ok(None);
+    }
+    if !cursor.eat("!") {
+        return Err(cursor.error(cursor.at, "`!` and the status to leave out, such as !429"));
+    }
+    let code = status(cursor)?;
+    cursor.expect("]")?;
+    Ok(Some(code))
 }
 
 fn outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, ParseError> {
@@ -240,6 +257,8 @@ mod tests {
             "count(dropped) == 0",
             "rate(check(header X-Id)) >= 99.9%",
             "count(check( body contains )) > 10",
+            "rate(success[!429]) > 50%",
+            "count( errors [ ! 503 ] ) == 0",
         ] {
             assert!(text.parse::<Expr>().is_ok(), "{text}: {:?}", text.parse::<Expr>());
         }
@@ -268,6 +287,10 @@ mod tests {
         starts("rate(check(a) > 1%", "column 15: expected `)`, got `>`");
         starts("avg(dropped) > 1", "column 1: expected count or rate");
         starts("count(status(999)) < 5", "column 14: expected a status code");
+        starts("rate(success[429]) > 50%", "column 14: expected `!` and the status to leave out");
+        starts("rate(success[!ok]) > 50%", "column 15: expected a status code");
+        starts("rate(errors[!429) < 1%", "column 17: expected `]`, got `)`");
+        starts("rate(status[!429](500)) < 1%", "column 12: expected `(`");
     }
 
     #[test]
@@ -285,7 +308,50 @@ mod tests {
         assert!(Operator::Equal.holds(0.0, 0.0));
     }
 
+    #[test]
+    fn a_status_that_is_left_out_is_of_errors_and_success_alone() {
+        let expr: Expr = "rate(success[!429]) > 50%".parse().unwrap();
+        assert_eq!((&expr.metric, expr.unit()), (&Metric::Success(Some(429)), Unit::Share));
+        let expr: Expr = "count(errors[!429]) < 5".parse().unwrap();
+        assert_eq!((&expr.metric, expr.unit()), (&Metric::Errors(Some(429)), Unit::Count));
+        assert!("rate(requests[!429]) > 5/s".parse::<Expr>().is_err());
+    }
+
+    fn metrics() -> impl Strategy<Value = Metric> {
+        let outcome = || proptest::sample::select(Outcome::ALL.to_vec());
+        let status = || proptest::option::of(100_u16..600);
+        prop_oneof![
+            outcome().prop_map(|outcome| Metric::Latency(Some(outcome).filter(|outcome| outcome.has_latency()))),
+            proptest::sample::select(vec![
+                Metric::ServiceTime,
+                Metric::Lateness,
+                Metric::Requests,
+                Metric::BytesIn,
+                Metric::BytesOut,
+                Metric::Dropped,
+                Metric::Check("json $.a[?(@.b > 1)]".to_owned()),
+            ]),
+            status().prop_map(Metric::Errors),
+            status().prop_map(Metric::Success),
+            (100_u16..600).prop_map(Metric::Status),
+            outcome().prop_map(Metric::Outcome),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn what_is_measured_is_written_as_it_is_read(metric in metrics(), number in 1_u32..99_999) {
+            let aggregate = match &metric {
+                metric if metric.is_distribution() => Aggregate::Percentile(f64::from(number) / 1000.0),
+                _ => Aggregate::Count,
+            };
+            let limit = if metric.is_distribution() { "5ms" } else { "5Ki" };
+            let limit = if unit_of(aggregate, &metric) == Unit::Count { "5" } else { limit };
+            let text = format!("{aggregate}({metric}) < {limit}");
+            let expr: Expr = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            prop_assert_eq!((expr.aggregate, expr.metric), (aggregate, metric));
+        }
+
         #[test]
         fn parsing_never_panics(text in "\\PC*") {
             let _ = text.parse::<Expr>();

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::doubt::{Circumstances, doubts, skew};
 use crate::figures::Figures;
+use crate::findings::findings;
 use crate::health::Generator;
 use crate::judge::{Judgement, judge};
 use crate::reason::reason;
@@ -50,7 +51,7 @@ pub(super) fn build(input: &Input<'_>) -> Report {
     let doubts = without_judged(doubts(plan, input.runners, totals, input.circumstances), input.criteria);
     let judgements = judge(plan, input.criteria, totals, &doubts, input.circumstances.aborted);
     let elapsed = totals.elapsed(Scope::Run);
-    let scenario = |at: usize| scenario(plan, totals, at, &judgements, &doubts);
+    let scenario = |at: usize| scenario(plan, totals, at, input.criteria, &judgements, &doubts);
     let once = |role| plan.index_of(role).map(scenario);
     let setup_failed = || input.circumstances.stopped.clone().filter(|why| setup::has_failed(why));
     let mut report = Report {
@@ -89,6 +90,9 @@ pub(super) fn build(input: &Input<'_>) -> Report {
     if report.verdict == Verdict::Error {
         report.scenarios.iter_mut().for_each(|scenario| scenario.verdict = Verdict::Error);
     }
+    let notes = std::mem::take(&mut report.findings);
+    report.findings = findings(&report);
+    report.findings.extend(notes);
     report.reason = reason(&report);
     report
 }

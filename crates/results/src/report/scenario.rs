@@ -1,10 +1,11 @@
 //! What was measured of one scenario.
 
 use proofload_api::Micros;
-use proofload_plan::{CellAddress, Load, Node, Plan, Scope, Step};
+use proofload_plan::{CellAddress, Criterion, Level, Load, Node, Plan, Scope, Step};
 
+use super::held::held;
 use super::steered::{planned as planned_load, search};
-use super::{CheckReport, GroupReport, ScenarioLoad, ScenarioReport, StageReport, StepReport};
+use super::{CheckReport, GroupReport, LoadLevel, ScenarioLoad, ScenarioReport, StageReport, StepReport};
 use crate::cell::Cell;
 use crate::doubt::Doubt;
 use crate::figures::Figures;
@@ -18,6 +19,7 @@ pub(super) fn scenario(
     plan: &Plan,
     totals: &Totals,
     at: usize,
+    criteria: &[Criterion],
     judgements: &[Judgement],
     doubts: &[Doubt],
 ) -> ScenarioReport {
@@ -44,19 +46,13 @@ pub(super) fn scenario(
     let stage_of_all = |stage: usize| {
         let times = stage_times(planned, progress, stage);
         let began = times.first().map(|(from, _)| *from);
-        // What is under way after the end of a curve is not planned any more.
-        let end = match &planned.load {
-            Load::Users(_) | Load::Arrivals { .. } => {
-                progress.began.unwrap_or(0).saturating_add(planned.load.duration().0)
-            }
-            Load::Iterations { .. } | Load::Search(_) => u64::MAX,
-        };
-        let last = times.last().map(|(_, until)| (*until).min(end).saturating_sub(1));
-        let level = |moment: Option<u64>| planned_load(plan, totals, at, moment?);
-        let duration = times.iter().map(|(from, until)| until.saturating_sub(*from)).sum();
-        let (from, to) = (level(began), level(last));
+        // What is under way after the end of a curve is no load of it any more.
+        let end = planned_end(&planned.load, progress);
+        let duration = times.iter().map(|(from, until)| (*until).min(end).saturating_sub(*from)).sum();
+        let (from, to) = stage_load(plan, totals, at, stage, &times).unzip();
         let duration = began.map(|_| duration);
-        StageReport { began, duration, from, to, ..stage_of_steps(stage, 0..planned.steps.len()) }
+        let held = held(plan, totals, criteria, (at, stage));
+        StageReport { began, duration, from, to, held, ..stage_of_steps(stage, 0..planned.steps.len()) }
     };
     let step = |(place, step): (usize, &Step)| {
         let cell = totals.scope(Scope::Steps(at, place, 1));
@@ -80,6 +76,42 @@ pub(super) fn scenario(
         steps: planned.steps.iter().enumerate().map(step).collect(),
         groups: groups(plan, totals, at),
         search: search(&planned.load, &progress.levels),
+    }
+}
+
+/// The planned load at the begin and at the end of a stage that was under load at these times; none where it never was,
+/// and of what a search does between its steps.
+fn stage_load(
+    plan: &Plan,
+    totals: &Totals,
+    at: usize,
+    stage: usize,
+    times: &[(u64, u64)],
+) -> Option<(LoadLevel, LoadLevel)> {
+    let (load, progress) = (&plan.scenarios[at].load, &totals.scenarios[at]);
+    let (first, last) = (times.first()?.0, times.last()?.1);
+    match load {
+        Load::Search(_) if stage == 0 => None,
+        Load::Users(curve) if progress.levels.is_empty() => {
+            let span = curve.spans().get(stage)?;
+            Some((Level::Users(span.from).into(), Level::Users(span.to).into()))
+        }
+        Load::Arrivals { curve, .. } if progress.levels.is_empty() => {
+            let span = curve.spans().get(stage)?;
+            Some((Level::Rate(span.from).into(), Level::Rate(span.to).into()))
+        }
+        _ => {
+            let level = |moment| planned_load(plan, totals, at, moment);
+            Some((level(first)?, level(last.min(planned_end(load, progress)).saturating_sub(1))?))
+        }
+    }
+}
+
+/// When the load of a scenario is over, by the plan; of load models that do not plan by time never.
+fn planned_end(load: &Load, progress: &ScenarioTotals) -> u64 {
+    match load {
+        Load::Users(_) | Load::Arrivals { .. } => progress.began.unwrap_or(0).saturating_add(load.duration().0),
+        Load::Iterations { .. } | Load::Search(_) => u64::MAX,
     }
 }
 

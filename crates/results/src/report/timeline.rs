@@ -2,12 +2,59 @@
 
 use proofload_api::Micros;
 use proofload_plan::Plan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::LoadLevel;
 use super::steered::planned;
-use super::{LoadLevel, Timeline, TimelineBucket};
 use crate::histogram::Times;
 use crate::totals::{Bucket, Totals};
 use crate::words::rounded;
+
+/// The run over time.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeline {
+    /// The width of a bucket, in microseconds.
+    pub width: u64,
+    /// The buckets, one after the other from the run's begin on.
+    pub buckets: Vec<TimelineBucket>,
+}
+
+/// A part of the timeline. A request is in the bucket of its end.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineBucket {
+    /// Its begin, in microseconds from the run's begin.
+    pub at: u64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// The most users at once.
+    pub users: u32,
+    /// The most users at once, by the plan.
+    pub planned_users: u32,
+    /// Iterations that begin in a second, by the plan: of load models that plan arrivals. Absent without such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_rate: Option<f64>,
+    /// Requests per second; of the last part, which the end cut short, over a whole width up to the end.
+    pub rate: f64,
+    /// Median of latency, in microseconds, two digits exact. Absent without a sample, as the others are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<u64>,
+    /// 95th percentile of latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<u64>,
+    /// 99th percentile of latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// Latency in bands, as `[band, requests]`, in order, without those that are empty. Band `b` begins at `10^(b/8)`
+    /// microseconds and ends where the next one begins; band 0 has all that is shorter, too. Empty where it does not fit
+    /// into where the report is stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heat: Vec<(u8, u64)>,
+}
 
 /// The timeline, with so many buckets of the plan in each.
 pub(super) fn timeline(plan: &Plan, totals: &Totals, per_bucket: usize) -> Timeline {

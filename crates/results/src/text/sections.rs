@@ -12,6 +12,7 @@ use super::{Style, cut};
 use crate::figures::Figures;
 use crate::reason::observed;
 use crate::report::{ErrorReport, Report, RunnerEnd, TimelineBucket};
+use crate::shown::short_rate;
 use crate::status::errors as error_share;
 use crate::words::{grouped, safe, things};
 
@@ -83,19 +84,26 @@ pub(super) struct FiguresTable(pub(super) Table);
 
 impl FiguresTable {
     pub(super) fn new() -> Self {
-        let mut table = Table::new(1);
-        let names = ["", "requests", "rate", "errors", "p50", "p95", "p99", "max"];
-        table.row(names.map(Piece::dim));
+        Self::after(Table::new(1), &[""])
+    }
+
+    /// With columns of its own before the figures.
+    pub(super) fn after(mut table: Table, columns: &[&str]) -> Self {
+        let names = ["requests", "rate", "errors", "p50", "p95", "p99", "max"];
+        table.row(columns.iter().copied().chain(names).map(Piece::dim));
         Self(table)
     }
 
     pub(super) fn row(&mut self, name: String, figures: &Figures) {
+        self.row_after(vec![Piece::new(name)], figures);
+    }
+
+    pub(super) fn row_after(&mut self, mut row: Vec<Piece>, figures: &Figures) {
         let latency = |of: fn(&crate::figures::TimeFigures) -> u64| {
             Piece::new(figures.latency.as_ref().map_or_else(|| "-".to_owned(), |times| time(of(times))))
         };
         let errors = error_share(figures);
-        self.0.row([
-            Piece::new(name),
+        row.extend([
             Piece::new(grouped(figures.requests)),
             Piece::new(format!("{}/s", short_rate(figures.rate))),
             if figures.errors > 0 { Piece::colored(errors, AnsiColor::Red) } else { Piece::new(errors) },
@@ -104,25 +112,24 @@ impl FiguresTable {
             latency(|times| times.p99),
             latency(|times| times.max),
         ]);
+        self.0.row(row);
     }
 }
 
-fn short_rate(rate: f64) -> String {
-    if rate >= 100.0 || rate.fract() == 0.0 { grouped(rate.round() as u64) } else { format!("{rate:.1}") }
-}
-
+/// Of one scenario, itself and its steps; of several only their steps, since they are set side by side above.
 pub(super) fn requests(report: &Report, style: Style) -> String {
     let mut table = FiguresTable::new();
+    let is_one = report.scenarios.len() == 1;
     for scenario in &report.scenarios {
-        table.row(safe(&scenario.name), &scenario.figures);
+        let place = if is_one { "  ".to_owned() } else { format!("{}/", safe(&scenario.name)) };
+        if is_one {
+            table.row(safe(&scenario.name), &scenario.figures);
+        }
         for step in &scenario.steps {
-            table.row(format!("  {}", safe(&step.name)), &step.figures);
+            table.row(format!("{place}{}", safe(&step.name)), &step.figures);
         }
     }
-    if report.scenarios.len() > 1 {
-        table.row("all".to_owned(), &report.summary);
-    }
-    heading("Scenarios and steps", style) + &table.0.lines(2, style.color)
+    heading(if is_one { "Scenarios and steps" } else { "Steps" }, style) + &table.0.lines(2, style.color)
 }
 
 pub(super) fn stages(report: &Report, style: Style) -> String {
@@ -159,7 +166,8 @@ pub(super) fn answers(report: &Report, style: Style) -> String {
     heading("Answers", style) + &table.lines(2, style.color)
 }
 
-pub(super) fn over_time(report: &Report, style: Style) -> String {
+/// Small charts of rates, latency and errors. No foreign text is in them.
+pub(crate) fn over_time(report: &Report, style: Style) -> String {
     let buckets = &report.timeline.buckets;
     if buckets.len() < 2 {
         return String::new();

@@ -4,29 +4,29 @@ use anstyle::{AnsiColor, Style};
 
 /// A piece of text and how it looks.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     text: String,
     style: Style,
 }
 
 impl Piece {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: Style::new() }
     }
 
-    pub(super) fn bold(text: impl Into<String>) -> Self {
+    pub(crate) fn bold(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: Style::new().bold() }
     }
 
-    pub(super) fn dim(text: impl Into<String>) -> Self {
+    pub(crate) fn dim(text: impl Into<String>) -> Self {
         Self { text: text.into(), style: Style::new().dimmed() }
     }
 
-    pub(super) fn colored(text: impl Into<String>, color: AnsiColor) -> Self {
+    pub(crate) fn colored(text: impl Into<String>, color: AnsiColor) -> Self {
         Self { text: text.into(), style: Style::new().fg_color(Some(color.into())) }
     }
 
-    pub(super) fn strong(text: impl Into<String>, color: AnsiColor) -> Self {
+    pub(crate) fn strong(text: impl Into<String>, color: AnsiColor) -> Self {
         Self { text: text.into(), style: Style::new().bold().fg_color(Some(color.into())) }
     }
 
@@ -34,7 +34,7 @@ impl Piece {
         self.text.chars().count()
     }
 
-    pub(super) fn paint(&self, color: bool) -> String {
+    pub(crate) fn paint(&self, color: bool) -> String {
         let is_plain = !color || self.style == Style::new() || self.text.is_empty();
         if is_plain { self.text.clone() } else { format!("{}{}{}", self.style, self.text, self.style.render_reset()) }
     }
@@ -42,22 +42,22 @@ impl Piece {
 
 /// Rows of columns; the first `left` columns are set to the left, the others to the right.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     left: usize,
     rows: Vec<Vec<Piece>>,
 }
 
 impl Table {
-    pub(super) fn new(left: usize) -> Self {
+    pub(crate) fn new(left: usize) -> Self {
         Self { left, rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+    pub(crate) fn row(&mut self, pieces: impl IntoIterator<Item = Piece>) {
         self.rows.push(pieces.into_iter().collect());
     }
 
     /// The lines, each indented by so much, with two spaces between columns and none at the end.
-    pub(super) fn lines(&self, indent: usize, color: bool) -> String {
+    pub(crate) fn lines(&self, indent: usize, color: bool) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(Piece::width).max();
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+mod compare;
+mod csv;
+mod findings;
 mod fixtures;
+mod forms;
 mod health;
 mod invariants;
+mod junit;
+mod markdown;
 mod report;
 mod shapes;
 mod text;

@@ -73,7 +73,12 @@ pub(crate) fn snapshot(plan: &Plan, samples: &[(usize, usize, u64, Sample)]) -> 
     }
 }
 
-fn report(plan: &Plan, snapshot: Snapshot, criteria: &[Criterion], circumstances: &Circumstances) -> Report {
+pub(crate) fn report_of(
+    plan: &Plan,
+    snapshot: Snapshot,
+    criteria: &[Criterion],
+    circumstances: &Circumstances,
+) -> Report {
     let mut set = SnapshotSet::new(plan, 1);
     set.insert(snapshot).unwrap();
     Report::build(&Input {
@@ -90,7 +95,7 @@ fn report(plan: &Plan, snapshot: Snapshot, criteria: &[Criterion], circumstances
 }
 
 fn observed(plan: &Plan, snapshot: &Snapshot, criterion: Criterion) -> Option<f64> {
-    report(plan, snapshot.clone(), &[criterion], &Circumstances::default()).criteria[0].observed
+    report_of(plan, snapshot.clone(), &[criterion], &Circumstances::default()).criteria[0].observed
 }
 
 fn during(text: &str, stages: &[(usize, usize)]) -> Criterion {
@@ -125,7 +130,7 @@ fn dropped_arrivals_are_counted_and_doubted_unless_a_criterion_judges_them() {
     (seen.scenarios[0].iterations, seen.scenarios[0].dropped) = (90, 10);
     assert_eq!(observed(&plan, &seen, criterion("count(dropped) == 0", Scope::Run)), Some(10.0));
     assert_eq!(observed(&plan, &seen, criterion("rate(dropped) < 5%", Scope::Run)), Some(0.1));
-    let of = |text: &str| report(&plan, seen.clone(), &[criterion(text, Scope::Run)], &Circumstances::default());
+    let of = |text: &str| report_of(&plan, seen.clone(), &[criterion(text, Scope::Run)], &Circumstances::default());
     let told = of("rate(errors) < 1%");
     assert_eq!((told.verdict, told.doubts[0].kind), (Verdict::Inconclusive, DoubtKind::DroppedArrivals));
     assert_eq!(
@@ -162,7 +167,7 @@ fn a_check_is_judged_by_its_name_over_all_steps() {
     let seen = |text: &str| observed(&plan, &snapshot, criterion(text, Scope::Run));
     assert_eq!(seen("rate(check(total)) > 99%"), Some(0.8));
     assert_eq!(seen("count(check(size)) == 5"), Some(5.0));
-    let told = report(&plan, snapshot.clone(), &[], &Circumstances::default());
+    let told = report_of(&plan, snapshot.clone(), &[], &Circumstances::default());
     let checks = &told.scenarios[0].steps[1].checks;
     assert_eq!((checks[1].name.as_str(), checks[1].passed, checks[1].failed), ("extract token", 1, 3));
     let text = render(&told, Style { color: false, width: 90 });
@@ -182,7 +187,7 @@ fn setup_and_teardown_are_no_load() {
     seen.scenarios[0].began = Some(10 * SECOND);
     seen.scenarios[2].users = 1;
     let told =
-        report(&plan, seen.clone(), &[criterion("count(requests) == 40", Scope::Run)], &Circumstances::default());
+        report_of(&plan, seen.clone(), &[criterion("count(requests) == 40", Scope::Run)], &Circumstances::default());
     assert_eq!((told.verdict, told.summary.requests, told.duration), (Verdict::Passed, 40, 20 * SECOND));
     assert_eq!((told.scenarios.len(), told.runners[0].requests, told.load.planned_users), (1, 40, 50));
     assert_eq!(told.setup.as_ref().map(|setup| setup.figures.requests), Some(1));
@@ -192,7 +197,7 @@ fn setup_and_teardown_are_no_load() {
     framed.timeline[0].users = 1;
     (framed.scenarios[0].began, framed.scenarios[1].ended) = (Some(SECOND * 3 / 2), Some(SECOND * 5 / 4));
     let peaks = |framed: Snapshot| {
-        let told = report(&plan, framed, &[], &Circumstances::default());
+        let told = report_of(&plan, framed, &[], &Circumstances::default());
         (told.setup.unwrap().load.peak_users, told.scenarios[0].load.peak_users)
     };
     assert_eq!(peaks(framed.clone()), (Some(1), Some(12)));
@@ -206,7 +211,7 @@ fn setup_and_teardown_are_no_load() {
     (gone.scenarios[2], gone.cells[3]) = (ScenarioProgress::default(), Cell::default().encode());
     gone.state = RunnerState::Running;
     let lost = vec![LostRunner { index: 0, reason: "evicted".to_owned() }];
-    let never = report(&plan, gone, &[], &Circumstances { lost, ..Circumstances::default() });
+    let never = report_of(&plan, gone, &[], &Circumstances { lost, ..Circumstances::default() });
     assert_eq!(notes(&never), ["The teardown was not done: the runner that was to do it is gone."]);
     let text = render(&told, Style::default());
     assert!(text.contains("Setup and teardown\n"), "{text}");
@@ -225,7 +230,7 @@ fn a_setup_that_failed_is_an_error_and_no_doubt_of_the_load() {
     seen.state = RunnerState::Ended(EndCause::Stopped);
     let why = "setup failed: the outcome of step create was unexpected-status";
     let circumstances = Circumstances { stopped: Some(why.to_owned()), ..Circumstances::default() };
-    let told = report(&plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &circumstances);
+    let told = report_of(&plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &circumstances);
     assert_eq!((told.verdict, told.verdict_from_parts()), (Verdict::Error, Verdict::Error));
     assert_eq!(told.reason, format!("{why}."));
 }
@@ -241,13 +246,13 @@ fn the_criterion_that_ended_the_run_has_failed_with_what_was_seen_then() {
     let aborted = Some(Aborted { criterion: 1, observed: 0.25 });
     let stopped = Some("rate(errors) < 1% did not hold over 5s: 25% (seen 12s after the begin)".to_owned());
     let circumstances = Circumstances { aborted, stopped, ..Circumstances::default() };
-    let told = report(&plan, seen.clone(), &criteria, &circumstances);
+    let told = report_of(&plan, seen.clone(), &criteria, &circumstances);
     assert_eq!((told.verdict, told.verdict_from_parts()), (Verdict::Failed, Verdict::Failed));
     assert_eq!((told.criteria[1].observed, told.criteria[1].aborted), (Some(0.25), true));
     let once = "rate(errors) < 1% did not hold over 5s: 25% (seen 12s after the begin), which ended the run.";
     assert_eq!(told.reason, once);
     let others = [criteria[1].clone(), criteria[1].clone(), criterion("rate(errors) < 0.1%", Scope::Run)];
-    let of_others = report(&plan, seen, &others, &circumstances).reason;
+    let of_others = report_of(&plan, seen, &others, &circumstances).reason;
     assert_eq!(of_others, format!("{once} Another criterion did not hold either: rate(errors) < 0.1% was 0.5%."));
     let stored = Report::from_json(told.to_json().as_bytes()).unwrap();
     assert_eq!(stored, told);
@@ -269,7 +274,7 @@ fn a_search_is_told_step_by_step_in_report_text_and_status() {
     let shown = &status::searches(&plan, &set)[0];
     assert_eq!((shown.answer.as_str(), shown.steps.len(), shown.steps[2].held), ("10 users", 3, None));
     snapshot.scenarios[0].levels.push(record(0, 33, seen(false, None, 0)));
-    let told = report(&plan, snapshot, &[], &Circumstances::default());
+    let told = report_of(&plan, snapshot, &[], &Circumstances::default());
     let found = told.scenarios[0].search.as_ref().unwrap();
     assert_eq!((found.answer.and_then(|answer| answer.users), found.finished), (Some(10), true));
     let why: Vec<&str> = found.steps.iter().map(|step| step.why.as_str()).collect();
@@ -298,7 +303,7 @@ fn a_change_of_load_is_in_the_report_with_what_it_changed() {
         |rate, second| LevelRecord { level: Level::Rate(Rate::per_second(rate)), from: second * SECOND, before: None };
     seen.scenarios[0].levels = vec![level(250, 12), level(30, 20)];
     seen.timeline = vec![proofload_results::EncodedBucket::default(); 30];
-    let told = report(&plan, seen, &[], &Circumstances::default());
+    let told = report_of(&plan, seen, &[], &Circumstances::default());
     let changes: Vec<_> = told.changes.iter().map(|change| (change.at, change.from.rate, change.to.rate)).collect();
     assert_eq!(changes, [(12 * SECOND, Some(100.0), Some(250.0)), (20 * SECOND, Some(250.0), Some(30.0))]);
     let planned = |second: usize| told.timeline.buckets[second].planned_rate;
@@ -316,7 +321,7 @@ fn users_without_data_leave_the_verdict_open_and_broken_iterations_are_told() {
     let mut seen = snapshot(&plan, &[(0, 1, 100, ok(1_000))]);
     let progress = &mut seen.scenarios[0];
     (progress.starved, progress.dropped, progress.broken_iterations) = (3, 3, 7);
-    let told = report(&plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default());
+    let told = report_of(&plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default());
     assert_eq!((told.verdict, told.doubts.len()), (Verdict::Inconclusive, 1));
     assert!(
         told.doubts[0].text.starts_with("3 users of scenario baseline found no row left"),
@@ -337,7 +342,7 @@ fn a_web_socket_that_was_not_open_breaks_an_iteration() {
     seen.scenarios[1].broken_iterations = 1;
     let why = "a step needed a web socket that was not open, or a value that an earlier one had not extracted";
     assert_eq!(setup::failure(&plan, 1, &seen).as_deref(), Some(why));
-    let told = report(&plan, seen, &[], &Circumstances::default());
+    let told = report_of(&plan, seen, &[], &Circumstances::default());
     assert_eq!(notes(&told)[0], format!("1 iteration of scenario baseline broke off, since {why}."));
 }
 
@@ -347,7 +352,7 @@ fn a_certificate_that_was_not_checked_is_told() {
     let tls = |verify| Tls { server_name: "api".to_owned(), ca: None, identity: None, resumption: true, verify };
     let told = |plan: &Plan| {
         let seen = snapshot(plan, &[(0, 1, 100, ok(1_000))]);
-        report(plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default())
+        report_of(plan, seen, &[criterion("rate(errors) < 1%", Scope::Run)], &Circumstances::default())
     };
     let note = "The target's certificate was not checked (insecureSkipVerify).";
     plan.target.tls = Some(tls(true));

@@ -6,6 +6,7 @@ use proofload_results::text::{Style, render};
 use proofload_results::{Circumstances, LostRunner, Report};
 
 use crate::fixtures::{Runner, criterion, failed, ok, report};
+use crate::forms::failed_run;
 
 fn plain(report: &Report) -> String {
     render(report, Style { color: false, width: 90 })
@@ -50,4 +51,23 @@ fn colours_are_only_where_they_are_wanted() {
     let painted = render(&report, Style { color: true, width: 90 });
     assert!(painted.contains("\x1b[1m") && !plain(&report).contains('\x1b'));
     assert!(plain(&report).lines().all(|line| line.chars().count() <= 90));
+}
+
+#[test]
+fn what_to_conclude_stands_below_the_criteria_with_its_evidence() {
+    let mut report = failed_run();
+    let text = plain(&report);
+    let (about, reason) = ("How checkout does with 10 users.\nTime runs as it is.\n", report.reason.as_str());
+    assert!(text.find(about) < text.find(reason) && text.contains(about), "{text}");
+    let findings = "Findings
+  Breaking point: Checkout holds with 5 users and breaks with 10.
+    errors with 5 users: 0%; errors with 10 users: 4.76%
+";
+    assert!(text.contains(findings) && text.find("Criteria") < text.find(findings), "{text}");
+    assert!(text.find(findings) < text.find("Scenarios"), "{text}");
+    // A note that the reason has already is not told twice.
+    report.findings = vec![proofload_results::Finding::note("The teardown was not done.")];
+    assert!(plain(&report).contains("  Note: The teardown was not done.\n"));
+    report.reason += " The teardown was not done.";
+    assert!(!plain(&report).contains("Findings"));
 }

@@ -4,7 +4,7 @@ use proofload_api::loadtest::Severity;
 use proofload_api::status::CriterionOutcome::{self, Fail, NoData, Pass, Untrusted};
 use proofload_api::{Micros, Outcome, Verdict};
 use proofload_plan::{Criterion, Scope};
-use proofload_results::{Circumstances, EndCause, LostRunner, Report, RunnerState, Snapshot, verdict};
+use proofload_results::{Circumstances, EndCause, LostRunner, Report, RunnerState, Sample, Snapshot, verdict};
 use proptest::prelude::*;
 
 use crate::fixtures::{Runner, SECOND, criterion, failed, lateness, ok, report};
@@ -51,6 +51,33 @@ fn every_aggregate_of_every_metric_has_its_value() {
 }
 
 #[test]
+fn answers_of_a_status_are_left_out_of_both_sides_of_a_share() {
+    let status = |status, sample: Sample| Sample { status: Some(status), ..sample };
+    // Expected in `create`, unexpected in `list`, and one that was expected and failed a check.
+    let runner = Runner::new(0, 1)
+        .add(0, 0, 0, 30, ok(1_000))
+        .add(0, 0, 0, 40, status(429, ok(1_000)))
+        .add(0, 0, 1, 1, failed(Outcome::FailedCheck, Some(429)))
+        .add(0, 1, 0, 9, failed(Outcome::UnexpectedStatus, Some(429)))
+        .add(0, 1, 1, 10, failed(Outcome::UnexpectedStatus, Some(500)))
+        .add(0, 1, 1, 10, failed(Outcome::Timeout, None));
+    let texts = [
+        "rate(success) == 70%",
+        "rate(success[!429]) == 60%",
+        "count(success[!429]) == 30",
+        "rate(errors) == 30%",
+        "rate(errors[!429]) == 40%",
+        "count(errors[!429]) == 20",
+        "count(errors[!500]) == 20",
+        "count(success[!500]) == 70",
+        "rate(success[!418]) == 70%",
+    ];
+    assert_eq!(outcomes(runner, &texts), vec![Pass; texts.len()]);
+    let limited = Runner::new(0, 1).add(0, 0, 0, 40, status(429, ok(1_000)));
+    assert_eq!(outcomes(limited, &["rate(success[!429]) > 50%", "count(success[!429]) == 0"]), [NoData, Pass]);
+}
+
+#[test]
 fn rates_are_over_the_time_of_what_they_are_judged_on() {
     let criteria = [
         criterion("rate(requests) >= 9/s", Scope::Scenario(1)),
@@ -84,7 +111,9 @@ fn a_dead_target_fails_by_a_criterion_on_errors_and_is_inconclusive_by_latency_a
     let errors = [criterion("rate(errors) < 1%", Scope::Run), latency];
     let told = report(1, [dead()], &errors, &Circumstances::default());
     assert_eq!(told.verdict, Verdict::Failed);
-    assert_eq!(told.reason, "1 of 2 criteria did not hold: rate(errors) < 1% was 100%.");
+    let why = "1 of 2 criteria did not hold: rate(errors) < 1% was 100%. Nothing was ever answered well: 50 of 50 requests \
+               failed (connect 50).";
+    assert_eq!(told.reason, why);
 }
 
 #[test]

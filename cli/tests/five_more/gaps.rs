@@ -64,7 +64,7 @@ fn a_slow_rise_goes_past_the_breaking_point() {
     }
     ran.finds("breakingPoint", &["The breaking point of scenario rise lies between 60 and 100 users."]);
     ran.finds("capacity", &["by the Universal Scalability Law"]);
-    ran.finds("saturation", &["from 100 users to 140 users"]);
+    ran.finds("saturation", &["from 100 to 140 users"]);
     ran.finds("errorOnset", &["status 503"]);
     ran.ends_as("Failed", &["Fail", "Fail", "Pass"]);
 }

@@ -10,9 +10,10 @@ use super::number::{At, Number};
 use super::plain::plain;
 use super::table::{class, cut, error_share, name, scroll, sign};
 use crate::doubt::DoubtKind;
-use crate::finding::{Finding, FindingKind};
+use crate::finding::Finding;
 use crate::reason::observed;
 use crate::report::{CriterionReport, Report};
+use crate::shown::title;
 use crate::words::safe;
 
 /// More of a text than this is not read by anybody.
@@ -144,30 +145,13 @@ pub(super) fn findings(report: &Report) -> Markup {
 
 fn one(finding: &Finding) -> Markup {
     html! { li {
-        p { span.kind { (kind(finding.kind)) } " " (cut(&finding.text, LONGEST_TEXT)) }
+        p { span.kind { (title(finding.kind)) } " " (cut(&finding.text, LONGEST_TEXT)) }
         @if !finding.evidence.is_empty() {
             dl.evidence { @for evidence in &finding.evidence {
                 div { dt { (cut(&evidence.what, 300)) } dd { (cut(&evidence.value, 300)) } }
             } }
         }
     } }
-}
-
-const fn kind(kind: FindingKind) -> &'static str {
-    match kind {
-        FindingKind::Note => "Note",
-        FindingKind::BreakingPoint => "Breaking point",
-        FindingKind::Cliff => "Cliff",
-        FindingKind::Capacity => "Capacity",
-        FindingKind::Saturation => "Saturation",
-        FindingKind::Outage => "Outage",
-        FindingKind::ErrorOnset => "Errors begin",
-        FindingKind::BrokenStep => "Broken step",
-        FindingKind::Recovery => "Recovery",
-        FindingKind::Limited => "Limited",
-        FindingKind::Contention => "Contention",
-        FindingKind::Drift => "Drift",
-    }
 }
 
 /// Why the figures may not be what they seem; nothing where there is no such reason.

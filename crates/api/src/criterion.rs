@@ -49,8 +49,8 @@ pub enum Aggregate {
 /// What is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metric {
-    /// From the intended time of a request to the end of its response; of one outcome only, if named.
-    Latency(Option<Outcome>),
+    /// From the intended time of a request to its end.
+    Latency(Ended),
     /// From the actual send to the end of the response.
     ServiceTime,
     /// Actual minus intended send time: the generator's own fault.
@@ -74,6 +74,17 @@ pub enum Metric {
     Dropped,
     /// Answers of which the check of this name held; as a share, of those that were checked.
     Check(String),
+}
+
+/// Whose latency is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Requests that got a response, and timeouts: `latency`.
+    Answered,
+    /// Every request that went over a connection, however it ended: `latency[any]`.
+    Any,
+    /// Requests with this outcome, which has an end: `latency[ok]`.
+    As(Outcome),
 }
 
 /// How a value is compared with its limit.
@@ -181,6 +192,17 @@ impl Operator {
     }
 }
 
+impl Ended {
+    /// Whether requests with this outcome are among them.
+    pub const fn includes(self, outcome: Outcome) -> bool {
+        match self {
+            Self::Answered => outcome.has_latency(),
+            Self::Any => outcome.has_end(),
+            Self::As(only) => only as usize == outcome as usize,
+        }
+    }
+}
+
 impl Metric {
     /// Whether each sample has a value, so that percentiles exist.
     pub const fn is_distribution(&self) -> bool {
@@ -250,8 +272,9 @@ impl fmt::Display for Metric {
     /// As it is written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Latency(None) => f.write_str("latency"),
-            Self::Latency(Some(outcome)) => write!(f, "latency[{outcome}]"),
+            Self::Latency(Ended::Answered) => f.write_str("latency"),
+            Self::Latency(Ended::Any) => f.write_str("latency[any]"),
+            Self::Latency(Ended::As(outcome)) => write!(f, "latency[{outcome}]"),
             Self::ServiceTime => f.write_str("service_time"),
             Self::Lateness => f.write_str("lateness"),
             Self::Requests => f.write_str("requests"),

@@ -136,6 +136,7 @@ pub struct Scale {
 pub struct Criterion {
     /// `aggregate(metric) operator value`, e.g. `p95(latency) < 500ms`, `rate(errors) < 1%`,
     /// `rate(requests) >= 1000/s`, `count(status(503)) == 0`, `rate(dropped) < 0.1%`, `rate(check(json $.state)) > 99%`.
+    /// `latency` is of requests that were answered and of timeouts, `latency[any]` of those that were reset or closed, too.
     /// `success[!429]` and `errors[!429]` are judged as if requests that were answered with status 429 had not been sent.
     #[schemars(length(min = 1, max = 256))]
     pub expr: String,

@@ -83,6 +83,13 @@ impl Outcome {
     pub const fn has_latency(self) -> bool {
         matches!(self, Self::Ok | Self::UnexpectedStatus | Self::FailedCheck | Self::Timeout)
     }
+
+    /// Whether a time to the end exists: that of the outcomes with a latency, and how long it took until a request failed
+    /// that went over a connection. Of a request that had none (`connect`, `dns`, `tls`) or that the generator itself cut off,
+    /// a time would tell nothing of the target.
+    pub const fn has_end(self) -> bool {
+        self.has_latency() || matches!(self, Self::Reset | Self::Closed | Self::Protocol)
+    }
 }
 
 impl fmt::Display for Outcome {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proofload_api::Problem;
+use proofload_api::criterion::Ended;
 use proofload_engine::{Engine, Options};
 use proofload_plan::{Plan, Role, Segment, compile};
 use proofload_results::{Cell, Snapshot, Times};
@@ -59,7 +60,7 @@ fn report(snapshot: &Snapshot) -> Result<Value, Box<dyn Error>> {
         "elapsed": generator.elapsed,
         "cpu": generator.cpu,
         "memory": generator.memory,
-        "latency": percentiles(&total.latency(None)),
+        "latency": percentiles(&total.latency(Ended::Answered)),
         "lateness": percentiles(&lateness),
     }))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{arrivals, block_on, ended, execute, launch, outcomes, plan, rates, scenario, total, wait_for};
 use proofload_api::Outcome;
+use proofload_api::criterion::Ended;
 use proofload_api::units::Micros;
 use proofload_plan::{CellAddress, Plan, Segment};
 use proofload_results::{EndCause, RunnerState, Snapshot};
@@ -73,7 +74,7 @@ fn an_arrival_that_finds_nobody_free_is_dropped() {
     assert_eq!((target.counts().requests, target.counts().in_flight.max), (begun, 2));
     // Whoever is free begins at once: nothing waits for a user.
     for snapshot in &snapshots {
-        let (_, most, ..) = total(snapshot).latency(None).extremes();
+        let (_, most, ..) = total(snapshot).latency(Ended::Answered).extremes();
         assert!(most < 790_000, "{most}");
         assert_eq!(snapshot.generator.threads, 1, "no more threads than users");
     }
@@ -137,7 +138,7 @@ fn a_target_that_stalls_is_not_spared() {
     let snapshot = execute(&plan, Segment::WHOLE, 2);
     assert_eq!((total(&snapshot).count(Outcome::Ok), snapshot.scenarios[0].dropped), (100, 0));
     assert!((25..=100).contains(&target.counts().connections.accepted), "{:?}", target.counts().connections);
-    let (least, ..) = total(&snapshot).latency(None).extremes();
+    let (least, ..) = total(&snapshot).latency(Ended::Answered).extremes();
     assert!(least >= 299_000, "{least}");
 }
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use common::{execute, iterations, outcomes, plan, scenario, total};
 use proofload_api::Outcome;
+use proofload_api::criterion::Ended;
 use proofload_api::step::Method;
 use proofload_api::units::Micros;
 use proofload_plan::{Body, Plan, Segment, Template, ThinkTime};
@@ -86,7 +87,7 @@ fn a_timeout_counts_at_the_timeout() {
     let (cell, snapshot) = twelve_of(&plan);
     assert_eq!(outcomes(&cell), [(Outcome::Timeout, 12)]);
     assert_eq!(snapshot.errors[0].message, "timeout after 50ms");
-    let latency = cell.latency(Some(Outcome::Timeout));
+    let latency = cell.latency(Ended::As(Outcome::Timeout));
     let (least, most, ..) = latency.extremes();
     assert!((49_950..=50_050).contains(&least) && (49_950..=50_050).contains(&most), "{least}..{most}");
     assert_eq!(target.counts().requests, 12);
@@ -98,6 +99,7 @@ fn a_dead_target_and_an_unknown_name_are_told_apart() {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let (cell, snapshot) = twelve_of(&plan(free, vec![scenario("one", iterations(3, 4), &["/"])]));
     assert_eq!(outcomes(&cell), [(Outcome::Connect, 12)]);
+    assert!(cell.latency(Ended::Any).is_empty());
     assert_eq!(snapshot.errors[0].message, "connection refused");
     let mut plan = plan(free, vec![scenario("one", iterations(3, 4), &["/"])]);
     plan.target.host = "no-such-host.invalid".to_owned();
@@ -127,6 +129,9 @@ fn a_mix_of_faults_adds_up_to_the_request() {
     assert_eq!((cell.count(Outcome::UnexpectedStatus), unexpected), (50, 50));
     assert_eq!((cell.count(Outcome::Reset), counts.action("reset")), (20, 20));
     assert_eq!((cell.count(Outcome::Timeout), counts.action("hang")), (10, 10));
+    // Each was over a connection, so each has an end; those that were reset have no latency.
+    let samples = |ended: Ended| cell.latency(ended).count();
+    assert_eq!([Ended::Any, Ended::Answered, Ended::As(Outcome::Reset)].map(samples), [200, 180, 20]);
     assert_eq!(cell.statuses.into_iter().collect::<Vec<_>>(), [(200, 120), (429, 30), (500, 20)]);
 }
 

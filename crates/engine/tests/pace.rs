@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::{execute, iterations, outcomes, plan, scenario, total, users};
 use proofload_api::Outcome;
+use proofload_api::criterion::Ended;
 use proofload_api::units::Micros;
 use proofload_plan::{CellAddress, Segment, ThinkTime};
 use proofload_target::TestTarget;
@@ -84,7 +85,7 @@ fn pacing_is_from_an_iterations_begin_to_the_next_ones() {
     let iterations = snapshot.scenarios[0].iterations;
     assert!((21..=30).contains(&iterations), "{iterations}");
     let cell = plan.layout().index(CellAddress { scenario: 0, step: 0, stage: 0 });
-    let (least, ..) = snapshot.cells[cell].decode().unwrap().latency(None).extremes();
+    let (least, ..) = snapshot.cells[cell].decode().unwrap().latency(Ended::Answered).extremes();
     assert!((30_000..90_000).contains(&least), "latency counts from the paced time: {least}");
     // One that takes longer than its pace is followed by the next at once.
     plan.scenarios[0].pacing = Some(Micros::from_millis(10));
@@ -101,7 +102,7 @@ fn a_scenario_begins_after_its_delay() {
     let snapshot = execute(&plan, Segment::WHOLE, 2);
     assert_eq!((snapshot.scenarios[0].began, snapshot.scenarios[1].began), (Some(0), Some(300_000)));
     assert!(snapshot.scenarios[0].ended < Some(250_000) && snapshot.scenarios[1].ended >= Some(300_000));
-    let (_, most, ..) = total(&snapshot).latency(None).extremes();
+    let (_, most, ..) = total(&snapshot).latency(Ended::Answered).extremes();
     assert!(most < 200_000, "the delay is no latency: {most}");
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proofload_api::Outcome;
+use proofload_api::criterion::Ended;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::{DIGITS, EncodedTimes, InvalidHistogram, Sum, Times};
@@ -14,9 +15,9 @@ pub struct Sample {
     pub outcome: Outcome,
     /// The response's status, if its head came.
     pub status: Option<u16>,
-    /// From the intended time to the end, in microseconds. Counted only where the outcome has a latency.
+    /// From the intended time to the end, in microseconds. Counted only where the outcome has an end.
     pub latency: u64,
-    /// From the actual send to the end, in microseconds. Counted as latency is.
+    /// From the actual send to the end, in microseconds. Counted only where the outcome has a latency.
     pub service_time: u64,
     /// Bytes sent, head and body.
     pub bytes_out: u64,
@@ -34,9 +35,9 @@ pub struct Cell {
     pub statuses: BTreeMap<u16, u64>,
     /// Those of them that were of requests that failed: what a criterion leaves out that asks for errors without a status.
     pub failed_statuses: BTreeMap<u16, u64>,
-    /// Latency by outcome.
+    /// From the intended time to the end, by outcome, of those that have an end.
     pub latency: BTreeMap<Outcome, Times>,
-    /// Service time of all outcomes that have one.
+    /// Service time of all outcomes that have a latency.
     pub service_time: Times,
     /// Bytes sent.
     pub bytes_out: u64,
@@ -83,9 +84,11 @@ impl Cell {
                 *self.failed_statuses.entry(status).or_default() += 1;
             }
         }
-        if sample.outcome.has_latency() {
+        if sample.outcome.has_end() {
             self.latency.entry(sample.outcome).or_default().record(sample.latency);
-            self.service_time.record(sample.service_time);
+            if sample.outcome.has_latency() {
+                self.service_time.record(sample.service_time);
+            }
         }
         self.bytes_out += sample.bytes_out;
         self.bytes_in += sample.bytes_in;
@@ -177,13 +180,16 @@ impl Cell {
         self.count(Outcome::Ok).saturating_sub(good)
     }
 
-    /// Latency of all outcomes that have one, or of one of them.
-    pub fn latency(&self, only: Option<Outcome>) -> Times {
+    /// Latency of the requests that ended so.
+    pub fn latency(&self, ended: Ended) -> Times {
         let mut all = Times::new();
-        self.latency.iter().filter(|(outcome, _)| only.is_none_or(|only| only == **outcome)).for_each(|(_, times)| {
-            all.add(times);
-        });
+        self.latency.iter().filter(|(outcome, _)| ended.includes(**outcome)).for_each(|(_, times)| all.add(times));
         all
+    }
+
+    /// Whether some requests have an end and no latency, so that the two are not the same.
+    pub(crate) fn has_other_ends(&self) -> bool {
+        self.latency.iter().any(|(outcome, times)| !outcome.has_latency() && !times.is_empty())
     }
 
     /// The compact form.

@@ -4,9 +4,10 @@
 //! have two columns more at their end than before. What differs is what a column holds where we know better or less:
 //!
 //! - a step is named `SCENARIO/STEP`, and its type is its method, `WS` for a web socket;
-//! - rates are over the time under load of the scenario, sizes are with heads, times are latency;
-//! - percentiles are those of merged histograms or `N/A`: of a part of the timeline only three are known, and of all that
-//!   went before it none;
+//! - rates are over the time under load of the scenario, sizes are with heads;
+//! - times are those of every request that went over a connection, however it ended; in the history they are latency;
+//! - percentiles are those of merged histograms or `N/A`: where requests ended without an answer only seven are known, of a
+//!   part of the timeline three, and of all that went before it none;
 //! - exceptions are what ended the run or parts of it: there is no code of a user that could raise one.
 //!
 //! Foreign text that a spreadsheet would take for a formula has an apostrophe before it.
@@ -70,7 +71,7 @@ pub fn stats(report: &Report) -> String {
     entries.push((AGGREGATED.to_owned(), String::new(), &report.summary));
     for (name, method, figures) in entries {
         let mut row = vec![method, name, figures.requests.to_string(), figures.errors.to_string()];
-        row.extend(times(figures.latency.as_ref()));
+        row.extend(times(figures.ends()));
         row.push(rounded(share(figures.bytes_in, figures.requests), 3).to_string());
         row.push(figures.rate.to_string());
         row.push(rounded(error_rate(figures), 3).to_string());
@@ -181,30 +182,32 @@ fn list(value: &Value) -> &[Value] {
 }
 
 /// Median, mean, shortest and longest; 0 without samples, as Locust has it.
-fn times(latency: Option<&TimeFigures>) -> [String; 4] {
-    let Some(latency) = latency else { return ["0", "0", "0", "0"].map(str::to_owned) };
-    [whole(latency.p50), exact(latency.mean), exact(latency.min as f64), exact(latency.max as f64)]
+fn times(ends: Option<&TimeFigures>) -> [String; 4] {
+    let Some(ends) = ends else { return ["0", "0", "0", "0"].map(str::to_owned) };
+    [whole(ends.p50), exact(ends.mean), exact(ends.min as f64), exact(ends.max as f64)]
 }
 
 fn percentiles(figures: &Figures) -> [String; 11] {
-    let times: Option<Times> = figures.distribution.as_ref().and_then(|distribution| distribution.times().ok());
+    // All of a distribution is stored of latency alone.
+    let whole_of = figures.distribution.as_ref().filter(|_| figures.time_to_end.is_none());
+    let times: Option<Times> = whole_of.and_then(|distribution| distribution.times().ok());
     let value = |percent: f64| match &times {
         Some(times) => times.percentile(percent),
-        None => figures.latency.as_ref().and_then(|latency| told(latency, percent)),
+        None => figures.ends().and_then(|ends| told(ends, percent)),
     };
     PERCENTILES.map(|(percent, _)| value(percent).map_or_else(|| NONE.to_owned(), whole))
 }
 
-/// A percentile that stands in the figures: of the same histogram, where that itself did not fit into the report.
-fn told(latency: &TimeFigures, percent: f64) -> Option<u64> {
+/// A percentile that stands in the figures: of the same histogram, where that itself is not in the report.
+fn told(times: &TimeFigures, percent: f64) -> Option<u64> {
     let told = [
-        (50.0, latency.p50),
-        (75.0, latency.p75),
-        (90.0, latency.p90),
-        (95.0, latency.p95),
-        (99.0, latency.p99),
-        (99.9, latency.p99_9),
-        (100.0, latency.max),
+        (50.0, times.p50),
+        (75.0, times.p75),
+        (90.0, times.p90),
+        (95.0, times.p95),
+        (99.0, times.p99),
+        (99.9, times.p99_9),
+        (100.0, times.max),
     ];
     find(&told, percent)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proofload_api::criterion::Ended;
 use proofload_api::{Micros, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,11 +30,18 @@ pub struct Figures {
     /// Responses by status code.
     #[serde(default)]
     pub statuses: BTreeMap<String, u64>,
+    /// Those of them that were of requests that failed. A status that is expected may come with an answer that fails a check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failed_statuses: BTreeMap<String, u64>,
     /// From the intended time of a request to the end of its response: of every request that got a response, and of
     /// timeouts. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<TimeFigures>,
-    /// From the actual send to the end of the response, of the same requests.
+    /// From the intended time of a request to its end, however it ended: of the same requests, and of those whose connection
+    /// was reset, closed, or held what is no response. Absent if there was none of the latter: then it is the same as latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_end: Option<TimeFigures>,
+    /// From the actual send to the end of the response, of the requests that have a latency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_time: Option<TimeFigures>,
     /// All of latency: of the whole run, of scenarios and of their steps. Absent elsewhere, without a sample, and where it
@@ -104,8 +112,10 @@ impl Figures {
             errors: cell.errors(),
             rate: rounded(rate, 3),
             outcomes: outcomes.filter(|(_, count)| *count > 0).collect(),
-            statuses: cell.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
-            latency: TimeFigures::of(&cell.latency(None)),
+            statuses: by_name(&cell.statuses),
+            failed_statuses: by_name(&cell.failed_statuses),
+            latency: TimeFigures::of(&cell.latency(Ended::Answered)),
+            time_to_end: cell.has_other_ends().then(|| TimeFigures::of(&cell.latency(Ended::Any))).flatten(),
             service_time: TimeFigures::of(&cell.service_time),
             distribution: None,
             bytes_in: cell.bytes_in,
@@ -115,7 +125,12 @@ impl Figures {
 
     /// The same with all of latency.
     pub fn whole(cell: &Cell, elapsed: Micros) -> Self {
-        Self { distribution: Distribution::of(&cell.latency(None)), ..Self::of(cell, elapsed) }
+        Self { distribution: Distribution::of(&cell.latency(Ended::Answered)), ..Self::of(cell, elapsed) }
+    }
+
+    /// The time to the end of every request that has one, whether there were ends without an answer or not.
+    pub fn ends(&self) -> Option<&TimeFigures> {
+        self.time_to_end.as_ref().or(self.latency.as_ref())
     }
 
     /// The share of requests that failed, 0..=1, of those that were not interrupted; none if there were none.
@@ -123,4 +138,8 @@ impl Figures {
         let answered = self.ok.saturating_add(self.errors);
         (answered > 0).then(|| share(self.errors, answered))
     }
+}
+
+fn by_name(statuses: &BTreeMap<u16, u64>) -> BTreeMap<String, u64> {
+    statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect()
 }

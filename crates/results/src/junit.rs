@@ -48,7 +48,10 @@ pub fn render(report: &Report) -> String {
     for (scenario, cases) in report.scenarios.iter().zip(of_scenarios) {
         suites.add_test_suite(scenario_suite(report, scenario, cases));
     }
-    suites.to_string().expect("text is written to memory")
+    let xml = suites.to_string().expect("text is written to memory");
+    // The schema that Jenkins holds such files against knows this count of suites, and not of all of them. The root is the
+    // first to have it, and no quote of a name is left as it is.
+    xml.replacen(&format!(" skipped=\"{}\"", suites.skipped), "", 1)
 }
 
 fn run_suite(report: &Report, cases: Vec<TestCase>) -> TestSuite {

@@ -33,6 +33,7 @@ mod shortfall;
 mod shown;
 pub mod snapshot;
 pub mod status;
+mod style;
 pub mod text;
 pub mod totals;
 pub mod window;

@@ -57,7 +57,8 @@ pub fn since(earlier: &Mark, snapshots: &SnapshotSet, is_lost: impl Fn(u32) -> b
         let errors = Outcome::ALL.into_iter().filter(|outcome| outcome.is_error()).map(count);
         failed = errors.fold(failed, u64::saturating_add);
         // What cannot be read is said in the report, at the end.
-        cell.latency.iter().for_each(|(_, times)| drop(latency.add(times)));
+        let answered = cell.latency.iter().filter(|(outcome, _)| outcome.has_latency());
+        answered.for_each(|(_, times)| drop(latency.add(times)));
     }
     let latency = latency.finish();
     let at_work = snapshots.iter().filter(|snapshot| !is_lost(snapshot.segment.index));

@@ -3,7 +3,7 @@
 //!
 //! GitHub takes 65,536 characters. What does not fit is left out from the end of each table, which says how much.
 
-mod escape;
+pub(crate) mod escape;
 mod page;
 mod sections;
 
@@ -30,6 +30,7 @@ pub fn render(report: &Report) -> String {
         sections::steps,
         sections::stages,
         sections::errors,
+        sections::ends,
         sections::checks,
         sections::changes,
         sections::over_time,

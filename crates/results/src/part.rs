@@ -179,7 +179,7 @@ impl Part {
             return None;
         }
         match &expr.metric {
-            Metric::Latency(only) => aggregate(expr.aggregate, &self.cell.latency(*only)),
+            Metric::Latency(ended) => aggregate(expr.aggregate, &self.cell.latency(*ended)),
             Metric::ServiceTime => aggregate(expr.aggregate, &self.cell.service_time),
             Metric::Lateness => aggregate(expr.aggregate, &self.lateness),
             Metric::Dropped => part_of(expr.aggregate, self.dropped, self.dropped.saturating_add(self.iterations)),

@@ -11,8 +11,8 @@ use crate::pressure::Pressure;
 /// The first bytes of an encoded snapshot.
 const MAGIC: [u8; 4] = *b"PLSN";
 
-/// Raised by every change of [`Snapshot`]'s encoding.
-pub const SNAPSHOT_VERSION: u16 = 4;
+/// Raised by every change of [`Snapshot`]'s encoding, and of what is in it.
+pub const SNAPSHOT_VERSION: u16 = 5;
 
 /// The most bytes of an encoded snapshot: what a reader needs to be ready for.
 pub const MAX_SNAPSHOT_BYTES: usize = 64 << 20;

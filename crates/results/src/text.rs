@@ -50,6 +50,7 @@ pub fn render(report: &Report, style: Style) -> String {
         sections::answers,
         sections::over_time,
         sections::errors,
+        sections::ends,
         sections::generator,
         sections::runners,
     ] {

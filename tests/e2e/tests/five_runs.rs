@@ -61,6 +61,42 @@ async fn e2e_threads_api_that_crashed_answers_nothing() -> Result<()> {
 }
 
 #[tokio::test]
+async fn e2e_threads_api_staged_logs_everybody_in_and_out_once_and_breaks_between_50_and_100_users() -> Result<()> {
+    let report = played("threads-api-staged", 2, Verdict::Failed).await?;
+    let sessions = report.scenarios.first().context("a scenario")?;
+    let held: Vec<_> = sessions.stages.iter().map(|stage| (stage.name.as_str(), stage.held)).collect();
+    let (good, bad) = (Some(true), Some(false));
+    let expected = [("users-5", good), ("users-10", good), ("users-25", good), ("users-50", good), ("users-100", bad)];
+    assert_eq!(held.get(..5), Some(&expected[..]), "{held:?}");
+    for name in ["login", "logout"] {
+        let step = sessions.steps.iter().find(|step| step.name == name).context(name)?;
+        assert_eq!((step.figures.requests, step.figures.ok), (100, 100), "{name}");
+    }
+    let broke = said(&report, FindingKind::BreakingPoint);
+    assert!(broke.contains("50 and 100 users"), "{:?}", report.findings);
+    Ok(())
+}
+
+#[tokio::test]
+async fn e2e_suite_recovery_finds_how_long_after_the_overload_the_criteria_hold_again() -> Result<()> {
+    let report = played("suite-recovery", 2, Verdict::Failed).await?;
+    assert_eq!(report.summary.errors, report.summary.statuses.get("503").copied().unwrap_or(0));
+    let recovered = said(&report, FindingKind::Recovery);
+    assert!(recovered.contains("the load fell to 20 users") && recovered.contains("held again after"), "{recovered}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn e2e_suite_sequential_asks_1100_times_and_finds_that_users_wait_for_each_other() -> Result<()> {
+    let report = played("suite-sequential", 2, Verdict::Failed).await?;
+    let ok: Vec<u64> = report.scenarios.iter().map(|scenario| scenario.figures.ok).collect();
+    assert_eq!((ok, report.summary.requests), (vec![100, 1_000], 1_100));
+    let waited = said(&report, FindingKind::Contention);
+    assert!(waited.contains("with 50 users (scenario at-once) than with 1 user"), "{:?}", report.findings);
+    Ok(())
+}
+
+#[tokio::test]
 async fn e2e_concurrency_suite_counts_7300_requests_in_their_classes() -> Result<()> {
     let report = played("concurrency-suite", 2, Verdict::Failed).await?;
     let status = |code: &str| report.summary.statuses.get(code).copied().unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{AGGREGATES, Aggregate, Expr, METRICS, Metric, OPERATORS, ParseError, Unit, Value, unit_of};
+use super::{AGGREGATES, Aggregate, Ended, Expr, METRICS, Metric, OPERATORS, ParseError, Unit, Value, unit_of};
 use crate::outcome::Outcome;
 use crate::problem::did_you_mean;
 
@@ -120,15 +120,11 @@ fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
     let name = cursor.take(|c| c.is_ascii_alphanumeric() || c == '_');
     match name {
         "latency" if cursor.eat("[") => {
-            let outcome = outcome(cursor)?;
-            if !outcome.has_latency() {
-                let at = cursor.at - outcome.name().len();
-                return Err(cursor.error(at, "an outcome that has a latency: ok, unexpected-status or timeout"));
-            }
+            let ended = ended(cursor)?;
             cursor.expect("]")?;
-            Ok(Metric::Latency(Some(outcome)))
+            Ok(Metric::Latency(ended))
         }
-        "latency" => Ok(Metric::Latency(None)),
+        "latency" => Ok(Metric::Latency(Ended::Answered)),
         "service_time" => Ok(Metric::ServiceTime),
         "lateness" => Ok(Metric::Lateness),
         "requests" => Ok(Metric::Requests),
@@ -194,6 +190,24 @@ fn without(cursor: &mut Cursor<'_>) -> Result<Option<u16>, ParseError> {
     Ok(Some(code))
 }
 
+/// How the requests ended whose latency is asked for: `any`, or an outcome.
+fn ended(cursor: &mut Cursor<'_>) -> Result<Ended, ParseError> {
+    cursor.skip_space();
+    let start = cursor.at;
+    if cursor.take(|c| c.is_ascii_alphanumeric() || c == '-') == "any" {
+        return Ok(Ended::Any);
+    }
+    cursor.at = start;
+    match outcome(cursor)? {
+        outcome if outcome.has_end() => Ok(Ended::As(outcome)),
+        _ => {
+            let timed = Outcome::ALL.into_iter().filter(|outcome| outcome.has_end()).map(Outcome::name);
+            let timed = timed.collect::<Vec<_>>().join(" ");
+            Err(cursor.error(start, format!("any, or an outcome of requests that went over a connection: {timed}")))
+        }
+    }
+}
+
 fn outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, ParseError> {
     cursor.skip_space();
     let start = cursor.at;
@@ -241,7 +255,7 @@ mod tests {
     fn criteria_of_the_design_are_read() {
         let expr: Expr = "p95(latency) < 500ms".parse().unwrap();
         assert_eq!(expr.aggregate, Aggregate::Percentile(95.0));
-        assert_eq!((expr.metric, expr.operator), (Metric::Latency(None), Operator::Less));
+        assert_eq!((expr.metric, expr.operator), (Metric::Latency(Ended::Answered), Operator::Less));
         assert_eq!(expr.limit, Value { unit: Unit::Time, amount: 500_000.0 });
         for text in [
             "rate(errors) < 1%",
@@ -278,7 +292,10 @@ mod tests {
         starts("count(latency) < 5", "column 1: expected count of requests");
         starts("avg(errors) < 5", "column 1: expected count or rate");
         starts("rate(outcome(tmeout)) < 5%", "column 14: expected an outcome: ok");
-        starts("max(latency[reset]) < 5s", "column 13: expected an outcome that has a latency");
+        starts("max(latency[connect]) < 5s", "column 13: expected any, or an outcome of requests that went over");
+        starts("max(latency[anything]) < 5s", "column 13: expected an outcome: ok");
+        starts("max(latency[any) < 5s", "column 16: expected `]`, got `)`");
+        starts("rate(errors[any]) < 5%", "column 13: expected `!`");
         starts("", "column 1: expected an aggregate");
         starts("p95", "column 4: expected `(`, got the end");
         starts("p95(latency) < -5ms", "column 16: expected a time");
@@ -321,7 +338,11 @@ mod tests {
         let outcome = || proptest::sample::select(Outcome::ALL.to_vec());
         let status = || proptest::option::of(100_u16..600);
         prop_oneof![
-            outcome().prop_map(|outcome| Metric::Latency(Some(outcome).filter(|outcome| outcome.has_latency()))),
+            outcome().prop_map(|outcome| match outcome {
+                outcome if outcome.has_end() => Metric::Latency(Ended::As(outcome)),
+                Outcome::Connect => Metric::Latency(Ended::Any),
+                _ => Metric::Latency(Ended::Answered),
+            }),
             proptest::sample::select(vec![
                 Metric::ServiceTime,
                 Metric::Lateness,

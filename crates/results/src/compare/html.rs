@@ -1,21 +1,20 @@
 //! A comparison as a page of its own: one file, without scripts and without anything from elsewhere.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use proofload_api::Verdict;
-use sha2::{Digest, Sha256};
 
 use super::cells::label;
 use super::{Against, Change, Comparison, Figure, PartChanges, Presence, Tendency};
+use crate::style::{BASE, DARK_BY_SYSTEM, source};
 use crate::words::safe;
 
-const STYLE: &str = include_str!("style.css");
+/// In the order in which they count.
+const STYLES: [&str; 3] = [BASE, DARK_BY_SYSTEM, include_str!("style.css")];
 
 /// The comparison as a page. Foreign strings are escaped, and the page's policy lets nothing be loaded or run.
 pub fn render(comparison: &Comparison) -> String {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'");
+    let styles = STYLES.map(source).join(" ");
+    let policy = format!("default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'");
     let all = std::iter::once(&comparison.baseline).chain(comparison.others.iter().map(|other| &other.run));
     let page = html! {
         (DOCTYPE)
@@ -25,7 +24,7 @@ pub fn render(comparison: &Comparison) -> String {
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Comparison: " (safe(&comparison.baseline.path())) }
-                style { (PreEscaped(STYLE)) }
+                @for text in STYLES { style { (PreEscaped(text)) } }
             }
             body {
                 h1 { "Comparison" }
@@ -62,7 +61,7 @@ fn against(other: &Against, label: &str) -> Markup {
                 }
             }
             @for tendency in [Tendency::Worse, Tendency::Better] { (told(other, tendency)) }
-            div.wide { (table(other)) }
+            div.scroll { (table(other)) }
         }
     }
 }
@@ -95,7 +94,7 @@ fn table(other: &Against) -> Markup {
             thead {
                 tr {
                     th { }
-                    @for figure in Figure::ALL { th.number scope="col" { (figure.name()) } }
+                    @for figure in Figure::ALL { th.n scope="col" { (figure.name()) } }
                 }
             }
             tbody { @for part in &other.parts { (row(part)) } }
@@ -110,7 +109,7 @@ fn row(part: &PartChanges) -> Markup {
             th scope="row" class=(if part.step.is_some() { "step" } else { "whole" }) {
                 (safe(part.name())) @if !note.is_empty() { " (" (note) ")" }
             }
-            @for change in &part.changes { td.number { (cell(change, part.presence)) } }
+            @for change in &part.changes { td.n { (cell(change, part.presence)) } }
         }
     }
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::cells::label;
 use super::{Against, Change, Comparison, Figure, Presence, Tendency};
-use crate::words::{safe, things};
+use crate::markdown::escape::{code, spelt as escaped};
+use crate::words::things;
 
 /// So many changes are told one by one; the table has more of them.
 const MOST_TOLD: usize = 20;
@@ -84,34 +85,4 @@ fn cell(change: &Change, presence: Presence) -> String {
             format!("{before} → {after}{marked}")
         }
     }
-}
-
-/// Foreign text, as it is. Every sign that could mean something to any reader of Markdown is spelt as a character
-/// reference, which no reader takes for markup: escapes by a backslash do not keep a cell of a table from ending.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    // The sign before, and how many of the letters before are a w.
-    let (mut before, mut ws) = (' ', 0);
-    for c in safe(text).chars() {
-        let is_plain = match c {
-            ',' | '-' | '%' | '/' | '?' | '(' | ')' | '+' => true,
-            // Not `www.`, which makes a link; times of day, but neither `://` nor `:smile:`.
-            '.' => ws < 3,
-            ':' => before.is_ascii_digit(),
-            c => !c.is_ascii_punctuation(),
-        };
-        if is_plain {
-            escaped.push(c);
-        } else {
-            let _ = write!(escaped, "&#{};", u32::from(c));
-        }
-        before = c;
-        ws = if c.eq_ignore_ascii_case(&'w') { ws + 1 } else { 0 };
-    }
-    escaped
-}
-
-/// Foreign text as code, where GitHub looks for no mentions and no links.
-fn code(text: &str) -> String {
-    format!("<code>{}</code>", escaped(text))
 }

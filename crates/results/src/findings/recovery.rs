@@ -1,6 +1,6 @@
 //! Recovery: how long after an overload the criteria held again.
 
-use proofload_api::criterion::{Aggregate, Expr, Metric};
+use proofload_api::criterion::{Aggregate, Ended, Expr, Metric};
 use proofload_api::loadtest::Severity;
 use proofload_api::units::short_time;
 
@@ -142,9 +142,9 @@ fn observe(expr: &Expr, bucket: &TimelineBucket) -> Option<f64> {
         (Metric::Success(None), Aggregate::Rate) => {
             Some(share(bucket.requests.saturating_sub(bucket.errors), bucket.requests))
         }
-        (Metric::Latency(None), Aggregate::Med | Aggregate::Percentile(50.0)) => time(bucket.p50),
-        (Metric::Latency(None), Aggregate::Percentile(95.0)) => time(bucket.p95),
-        (Metric::Latency(None), Aggregate::Percentile(99.0)) => time(bucket.p99),
+        (Metric::Latency(Ended::Answered), Aggregate::Med | Aggregate::Percentile(50.0)) => time(bucket.p50),
+        (Metric::Latency(Ended::Answered), Aggregate::Percentile(95.0)) => time(bucket.p95),
+        (Metric::Latency(Ended::Answered), Aggregate::Percentile(99.0)) => time(bucket.p99),
         _ => None,
     }
 }

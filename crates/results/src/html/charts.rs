@@ -241,6 +241,7 @@ fn all_times(report: &Report) -> Markup {
             } } }
         tbody { @for (at, of, figures) in &parts {
             @if let Some(times) = &figures.latency { (row(&at.at("latency"), of, "latency", times)) }
+            @if let Some(times) = &figures.time_to_end { (row(&at.at("timeToEnd"), of, "time to any end", times)) }
             @if let Some(times) = &figures.service_time { (row(&at.at("serviceTime"), of, "service time", times)) }
         } }
     } })
@@ -249,7 +250,7 @@ fn all_times(report: &Report) -> Markup {
 /// Latency from the fastest to the slowest request.
 pub(super) fn distribution(report: &Report) -> Markup {
     if report.summary.latency.is_none() {
-        return html! { p.none { "No request was answered, so there is no latency." } };
+        return html! { p.none { "No request was answered, so there is no latency." } (all_times(report)) };
     }
     html! { (percentile_plot(report)) h3 { "All figures" } (all_times(report)) }
 }

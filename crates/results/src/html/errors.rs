@@ -7,6 +7,7 @@ use proofload_api::Outcome;
 
 use super::number::{At, Number};
 use super::table::{cut, name, scroll};
+use crate::figures::Figures;
 use crate::report::{Report, ScenarioReport};
 use crate::words::things;
 
@@ -20,6 +21,7 @@ pub(super) fn errors(report: &Report) -> Markup {
     }
     html! {
         (matrix(report))
+        (ends(report))
         @if !report.errors.is_empty() { h3 { "In words" } (in_words(report)) }
     }
 }
@@ -72,6 +74,50 @@ fn matrix(report: &Report) -> Markup {
 /// Whether an outcome is the target's failure. The generator's own interruptions are none.
 fn is_error(name: &str) -> bool {
     Outcome::ALL.into_iter().find(|outcome| outcome.name() == name).is_none_or(Outcome::is_error)
+}
+
+/// How long requests took to any end, where some ended without an answer.
+fn ends(report: &Report) -> Markup {
+    let root = At::report();
+    let mut parts: Vec<(At, String, &Figures)> = Vec::new();
+    if report.scenarios.len() > 1 {
+        parts.push((root.at("summary"), "all".to_owned(), &report.summary));
+    }
+    for (at, scenario) in scenarios(report) {
+        for (place, step) in scenario.steps.iter().enumerate() {
+            let words = format!("{} / {}", name(&scenario.name), name(&step.name));
+            parts.push((at.at("steps").at(place), words, &step.figures));
+        }
+        for (place, stage) in scenario.stages.iter().enumerate().filter(|_| scenario.stages.len() > 1) {
+            let words = format!("{}, {}", name(&scenario.name), name(&stage.name));
+            parts.push((at.at("stages").at(place), words, &stage.figures));
+        }
+        parts.push((at, name(&scenario.name), &scenario.figures));
+    }
+    let row = |(at, words, figures): &(At, String, &Figures)| {
+        let times = figures.time_to_end.as_ref()?;
+        let at = at.at("timeToEnd");
+        let each = [("p50", times.p50), ("p95", times.p95), ("p99", times.p99), ("max", times.max)];
+        Some(html! { tr {
+            th scope="row" { (words) }
+            (Number::mean(at.at("mean"), times.mean).cell())
+            @for (key, micros) in each { (Number::time(at.at(key), micros).cell()) }
+        } })
+    };
+    let rows: Vec<Markup> = parts.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    html! {
+        h3 { "Time to any end" }
+        p.hint { "Latency is of requests that were answered or ran into their timeout. These are all that went over a connection, "
+            "with those that were reset, cut off, or answered by what is no response." }
+        (scroll(&html! { table {
+            thead { tr { th scope="col" { "part" }
+                @for column in ["mean", "p50", "p95", "p99", "max"] { th.n scope="col" { (column) } } } }
+            tbody { @for row in &rows { (row) } }
+        } }))
+    }
 }
 
 fn in_words(report: &Report) -> Markup {

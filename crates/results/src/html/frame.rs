@@ -4,16 +4,17 @@
 //! script, no style in an attribute, no picture or font from elsewhere, no form, no frame. Foreign text is escaped
 //! besides, wherever it stands.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+
+use crate::style::{BASE, DARK_BY_THEME, source};
 
 const CHARTS: &str = include_str!("vendor/uPlot.iife.min.js");
 const CHARTS_STYLE: &str = include_str!("vendor/uPlot.min.css");
 const SCRIPT: &str = include_str!("report.js");
 const STYLE: &str = include_str!("report.css");
+/// In the order in which they count.
+const STYLES: [&str; 4] = [CHARTS_STYLE, BASE, DARK_BY_THEME, STYLE];
 
 /// A whole page. `data` is for its scripts.
 pub(super) fn page(title: &str, data: &Value, body: &Markup) -> String {
@@ -26,8 +27,7 @@ pub(super) fn page(title: &str, data: &Value, body: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="referrer" content="no-referrer";
                 title { (title) }
-                style { (PreEscaped(CHARTS_STYLE)) }
-                style { (PreEscaped(STYLE)) }
+                @for text in STYLES { style { (PreEscaped(text)) } }
             }
             body {
                 (body)
@@ -41,8 +41,7 @@ pub(super) fn page(title: &str, data: &Value, body: &Markup) -> String {
 }
 
 fn policy() -> String {
-    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
-    let (scripts, styles) = ([CHARTS, SCRIPT].map(hash), [CHARTS_STYLE, STYLE].map(hash));
+    let (scripts, styles) = ([CHARTS, SCRIPT].map(source), STYLES.map(source));
     format!(
         "default-src 'none'; script-src {}; style-src {}; base-uri 'none'; form-action 'none'",
         scripts.join(" "),

@@ -7,6 +7,7 @@ use proofload_api::Size;
 use proofload_api::units::{short_share, short_time};
 
 use crate::report::LoadLevel;
+use crate::shown::short_rate;
 use crate::words::grouped;
 
 /// A place in the report: a JSON pointer.
@@ -110,15 +111,5 @@ pub(super) fn level(at: &At, level: LoadLevel) -> Markup {
         }
         (None, Some(rate)) => Number::rate(at.at("rate"), rate).inline(),
         (None, None) => html! { "–" },
-    }
-}
-
-/// Three digits, or all of a whole number.
-fn short_rate(rate: f64) -> String {
-    match rate {
-        rate if rate >= 99.95 || rate.fract() == 0.0 => grouped(rate.round() as u64),
-        rate if rate >= 10.0 => format!("{rate:.1}"),
-        rate if rate >= 1.0 => format!("{rate:.2}"),
-        rate => format!("{rate:.3}"),
     }
 }

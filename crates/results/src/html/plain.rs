@@ -1,7 +1,7 @@
 //! Criteria in plain words, for readers who have never seen one.
 
 use proofload_api::Outcome;
-use proofload_api::criterion::{Aggregate, Expr, Metric, Operator};
+use proofload_api::criterion::{Aggregate, Ended, Expr, Metric, Operator};
 
 use super::table::name;
 
@@ -11,7 +11,7 @@ pub(super) fn plain(criterion: &str) -> Option<String> {
     let expr: Expr = criterion.parse().ok()?;
     let amount = format!("{} {}", operator(expr.operator)?, expr.limit);
     match &expr.metric {
-        Metric::Latency(outcome) => time(&expr, &amount, &answers(*outcome)),
+        Metric::Latency(ended) => time(&expr, &amount, &answers(*ended)),
         Metric::ServiceTime => time(&expr, &amount, "answers, once sent,"),
         _ => share_or_count(&expr, &amount),
     }
@@ -28,11 +28,12 @@ const fn operator(operator: Operator) -> Option<&'static str> {
     })
 }
 
-fn answers(outcome: Option<Outcome>) -> String {
-    match outcome {
-        None => "answers".to_owned(),
-        Some(Outcome::Ok) => "good answers".to_owned(),
-        Some(outcome) => format!("answers that end as {}", outcome.name()),
+fn answers(ended: Ended) -> String {
+    match ended {
+        Ended::Answered => "answers".to_owned(),
+        Ended::Any => "requests, however they end,".to_owned(),
+        Ended::As(Outcome::Ok) => "good answers".to_owned(),
+        Ended::As(outcome) => format!("requests that end as {}", outcome.name()),
     }
 }
 
@@ -80,6 +81,8 @@ mod tests {
         for (criterion, words) in [
             ("p95(latency) < 500ms", "95% of answers take less than 500ms"),
             ("p99.9(latency[ok]) <= 1s", "99.9% of good answers take at most 1s"),
+            ("p95(latency[any]) < 5s", "95% of requests, however they end, take less than 5s"),
+            ("max(latency[reset]) < 5s", "the slowest of requests that end as reset takes less than 5s"),
             ("avg(latency) < 2s", "answers take less than 2s on average"),
             ("max(latency) < 10s", "the slowest of answers takes less than 10s"),
             ("rate(errors) < 1%", "less than 1% of requests fail"),

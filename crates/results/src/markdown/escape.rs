@@ -2,6 +2,8 @@
 //! `#1`; and it calls nobody by `@name`, which GitHub does even where the `@` is escaped, as it looks for names in what has
 //! been rendered already. A space of no width keeps what would be found apart, as those do who post release notes of others.
 
+use std::fmt::Write as _;
+
 use crate::words::safe;
 
 /// A text may be so long; then it is cut off.
@@ -10,12 +12,12 @@ const LONGEST: usize = 400;
 const APART: &str = "&#8203;";
 
 /// Text within a line.
-pub(super) fn text(foreign: &str) -> String {
+pub(crate) fn text(foreign: &str) -> String {
     escaped(&cut(foreign, LONGEST))
 }
 
 /// Text that a line begins with: it begins no list and underlines nothing either.
-pub(super) fn paragraph(foreign: &str) -> String {
+pub(crate) fn paragraph(foreign: &str) -> String {
     /// A reason names a few criteria, a description is to be read.
     const LONGEST: usize = 2_000;
     let text = escaped(cut(foreign, LONGEST).trim_start());
@@ -27,7 +29,7 @@ pub(super) fn paragraph(foreign: &str) -> String {
 }
 
 /// Text as code: as it is, and in one line. Pipes are escaped, which is right only within a table.
-pub(super) fn code_in_table(foreign: &str) -> String {
+pub(crate) fn code_in_table(foreign: &str) -> String {
     let text = cut(foreign, LONGEST).trim().to_owned();
     if text.is_empty() {
         return text;
@@ -40,6 +42,38 @@ pub(super) fn code_in_table(foreign: &str) -> String {
         return escaped(&text);
     }
     format!("{fence}{space}{}{space}{fence}", text.replace('|', "\\|"))
+}
+
+/// Text within a line or a cell of any kind: every sign that could mean something to any reader of Markdown is spelt as a
+/// character reference, which no reader takes for markup. An escape by a backslash does not keep a cell from ending where
+/// the text has a backslash of its own before the pipe.
+pub(crate) fn spelt(foreign: &str) -> String {
+    let text = cut(foreign, LONGEST);
+    let mut spelt = String::with_capacity(text.len() + 16);
+    // The sign before, and how many of the letters before are a w.
+    let (mut before, mut ws) = (' ', 0);
+    for c in text.chars() {
+        let is_plain = match c {
+            ',' | '-' | '%' | '/' | '?' | '(' | ')' | '+' => true,
+            // Not `www.`, which makes a link; times of day, but neither `://` nor `:smile:`.
+            '.' => ws < 3,
+            ':' => before.is_ascii_digit(),
+            c => !c.is_ascii_punctuation(),
+        };
+        if is_plain {
+            spelt.push(c);
+        } else {
+            let _ = write!(spelt, "&#{};", u32::from(c));
+        }
+        before = c;
+        ws = if c.eq_ignore_ascii_case(&'w') { ws + 1 } else { 0 };
+    }
+    spelt
+}
+
+/// The same as code, where GitHub looks for no mentions and no links.
+pub(crate) fn code(foreign: &str) -> String {
+    format!("<code>{}</code>", spelt(foreign))
 }
 
 fn cut(foreign: &str, longest: usize) -> String {
@@ -110,5 +144,6 @@ mod tests {
         assert_eq!(code_in_table("`a"), "`` `a ``");
         assert_eq!(code_in_table("a\\|b"), "a\\\\\\|b");
         assert_eq!(code_in_table(" "), "");
+        assert_eq!(code("a\\|b </code>"), "<code>a&#92;&#124;b &#60;/code&#62;</code>");
     }
 }

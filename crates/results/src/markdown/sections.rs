@@ -11,7 +11,7 @@ use super::page::Page;
 use crate::figures::{Figures, TimeFigures};
 use crate::reason::observed;
 use crate::report::{CriterionReport, Report, RunnerEnd, ScenarioReport, SearchReport};
-use crate::shown::{load, short_rate};
+use crate::shown::{ends as ends_of, load, short_rate};
 use crate::status::errors as error_share;
 use crate::text::{Style, over_time as sparklines};
 use crate::words::{grouped, things};
@@ -162,6 +162,21 @@ pub(super) fn errors(report: &Report, page: &mut Page) {
     let title = format!("Errors: {}", things(report.errors.len() as u64, "kind"));
     let columns = ["step", "outcome", "message", "seen"];
     page.folded(&title, |page| page.table(&columns, &["count"], MOST_ERRORS, rows));
+}
+
+/// How long requests took to any end, where some ended without an answer.
+pub(super) fn ends(report: &Report, page: &mut Page) {
+    let parts = ends_of(report);
+    if parts.is_empty() {
+        return;
+    }
+    let rows = parts.into_iter().map(|(names, times)| {
+        let name = if names.is_empty() { "all".to_owned() } else { text(&names.join("/")) };
+        let row = [short_time(times.mean), time(times.p50), time(times.p95), time(times.p99), time(times.max)];
+        std::iter::once(name).chain(row).collect()
+    });
+    let columns = ["mean", "p50", "p95", "p99", "max"];
+    page.folded("Time to any end, with or without an answer", |page| page.table(&["part"], &columns, MOST, rows));
 }
 
 pub(super) fn checks(report: &Report, page: &mut Page) {

@@ -12,7 +12,7 @@ use super::{Style, cut};
 use crate::figures::Figures;
 use crate::reason::observed;
 use crate::report::{ErrorReport, Report, RunnerEnd, TimelineBucket};
-use crate::shown::short_rate;
+use crate::shown::{ends as ends_of, short_rate};
 use crate::status::errors as error_share;
 use crate::words::{grouped, safe, things};
 
@@ -222,6 +222,22 @@ pub(super) fn errors(report: &Report, style: Style) -> String {
         more => format!("  and {} more\n", things(more as u64, "kind")),
     };
     heading("Errors", style) + &lines + &more
+}
+
+/// How long requests took to any end, where some ended without an answer.
+pub(super) fn ends(report: &Report, style: Style) -> String {
+    let parts = ends_of(report);
+    if parts.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(1);
+    table.row(["", "mean", "p50", "p95", "p99", "max"].map(Piece::dim));
+    for (names, times) in parts {
+        let name = if names.is_empty() { "all".to_owned() } else { safe(&names.join("/")) };
+        let row = [short_time(times.mean), time(times.p50), time(times.p95), time(times.p99), time(times.max)];
+        table.row(std::iter::once(name).chain(row).map(Piece::new));
+    }
+    heading("Time to any end, with or without an answer", style) + &table.lines(2, style.color)
 }
 
 pub(super) fn generator(report: &Report, style: Style) -> String {

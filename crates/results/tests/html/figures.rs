@@ -15,7 +15,7 @@ struct Shown<'a> {
 
 /// Figures that a page leaves out: of steps, stages and groups it shows the ones that are asked for, and what follows
 /// from others, or is nobody's question, it does not show at all.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "/version",
     "/seed",
     "/spec/",
@@ -26,6 +26,7 @@ const LEFT_OUT: [&str; 13] = [
     "/stddev",
     "/outcomes/",
     "/statuses/",
+    "/failedStatuses/",
     "/abort/",
     "/index",
     "/runner",
@@ -83,8 +84,11 @@ fn is_wanted(path: &str, json: &Value) -> bool {
     let begins = |all: &[&str]| all.iter().any(|begin| path.starts_with(begin));
     // Of the run and of each scenario a page shows all of the times.
     let is_of_whole = begins(&["/summary/"]) || begins(&["/scenarios/"]) && path.matches('/').count() == 4;
-    let is_time_of_whole = is_of_whole && (path.contains("/latency/") || path.contains("/serviceTime/"));
+    let is_time_of_whole =
+        is_of_whole && (["/latency/", "/serviceTime/", "/timeToEnd/"].iter().any(|times| path.contains(times)));
     let is_left_out = LEFT_OUT.iter().any(|part| path.contains(part)) || ends(&PERCENTILES_LEFT_OUT);
+    // Of steps within stages and of groups there are the same figures of latency.
+    let is_end_of_part = path.contains("/timeToEnd/") && (path.contains("/groups/") || path.matches("/st").count() > 1);
     let is_band = path.contains("/heat/") && path.ends_with("/0");
     let is_of_search = path.contains("/search/steps/") && ends(&IN_WORDS);
     let is_lateness = begins(&["/generator/lateness/"]) && !ends(&["/p50", "/p99", "/max"]);
@@ -94,7 +98,14 @@ fn is_wanted(path: &str, json: &Value) -> bool {
     // What did not happen is not told.
     let is_nothing = number(path) == Some(0.0) && (path.contains("/load/") || path == "/duration");
     is_time_of_whole
-        || !(is_left_out || is_band || is_of_search || is_lateness || is_same || nothing_sent || is_nothing)
+        || !(is_left_out
+            || is_end_of_part
+            || is_band
+            || is_of_search
+            || is_lateness
+            || is_same
+            || nothing_sent
+            || is_nothing)
 }
 
 /// The pointer of every number.

@@ -16,7 +16,7 @@ pub(crate) fn full() -> Report {
         [criterion("p95(latency) < 500ms", Scope::Run), criterion("rate(errors) < 1%", Scope::Steps(0, 0, 1))];
     let bad = failed(Outcome::UnexpectedStatus, Some(503));
     let snapshots = [
-        Runner::new(0, 3).with_load().snapshot(),
+        Runner::new(0, 3).with_load().add(0, 1, 1, 10, failed(Outcome::Reset, None)).snapshot(),
         Runner::new(1, 3).with_load().add(0, 0, 1, 20, bad).error("status 503", 20).snapshot(),
     ];
     let lost = LostRunner { index: 2, reason: "evicted".to_owned() };

@@ -1,4 +1,5 @@
-//! The report as `JUnit` XML: what a CI system makes of it is what the verdict says.
+//! The report as `JUnit` XML: what a CI system makes of it is what the verdict says, and the schema that Jenkins' xUnit plugin
+//! holds such files against (`junit-10.xsd`, as published in pytest 8.3.4; MIT, see its head) takes it.
 
 use proofload_api::Verdict;
 use proofload_api::loadtest::Severity;
@@ -6,12 +7,21 @@ use proofload_api::status::CriterionOutcome;
 use proofload_results::junit::render;
 use proofload_results::{Circumstances, Report};
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus};
+use uppsala::XsdValidator;
 
 use crate::fixtures::{Runner, report};
 use crate::forms::{failed_run, hostile_run, with_outcome};
 
+/// What the schema says against a file.
+fn objections(xml: &str) -> Vec<String> {
+    let schema = uppsala::parse(include_str!("junit-10.xsd")).unwrap();
+    let schema = XsdValidator::from_schema(&schema).unwrap();
+    schema.validate(&uppsala::parse(xml).unwrap()).iter().map(ToString::to_string).collect()
+}
+
 fn read(report: &Report) -> Suites {
     let xml = render(report);
+    assert_eq!(objections(&xml), [""; 0], "{xml}");
     // XML 1.0 has no other control characters, and no escape for them either.
     assert!(xml.chars().all(|c| c == '\n' || !c.is_control()), "{xml}");
     Suites::deserialize_from_str(&xml).unwrap()
@@ -24,6 +34,26 @@ fn cases(suites: &Suites) -> Vec<&TestCase> {
 #[test]
 fn a_run_that_failed_as_xml() {
     assert_eq!(render(&failed_run()), include_str!("failed.xml"));
+}
+
+#[test]
+fn the_schema_objects_to_what_is_not_junit() {
+    let xml = render(&failed_run());
+    let wrong = [
+        ("<testcase name=", "<testcase title="),
+        ("<testsuite name=\"run\"", "<testsuite"),
+        ("<failure ", "<failed "),
+        ("time=\"41.000\"", "time=\"41s\""),
+        // What the root of one such file may have elsewhere.
+        ("<testsuites ", "<testsuites skipped=\"0\" "),
+    ];
+    for (right, wrong) in wrong {
+        assert!(xml.contains(right), "{right}");
+        let xml = xml
+            .replace(right, wrong)
+            .replace("</failure>", if wrong == "<failed " { "</failed>" } else { "</failure>" });
+        assert_ne!(objections(&xml), [""; 0], "{wrong}");
+    }
 }
 
 #[test]
@@ -66,11 +96,12 @@ fn a_run_that_could_not_be_executed_is_one_error_with_the_reason() {
     let mut error = with_outcome(CriterionOutcome::NoData, Verdict::Error);
     error.reason = "The image does not exist.".to_owned();
     let suites = read(&error);
+    let skipped: usize = suites.test_suites.iter().map(|suite| suite.skipped).sum();
     let is_error = |case: &&TestCase| {
         matches!(&case.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, message, .. }
             if message.as_deref() == Some("The image does not exist."))
     };
-    assert_eq!((cases(&suites).into_iter().filter(is_error).count(), suites.skipped), (1, 3));
+    assert_eq!((cases(&suites).into_iter().filter(is_error).count(), skipped), (1, 3));
 }
 
 #[test]

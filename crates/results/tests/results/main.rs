@@ -4,6 +4,7 @@
 
 mod compare;
 mod csv;
+mod ends;
 mod findings;
 mod fixtures;
 mod forms;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use proofload_api::units::{Rate, Share};
+use proofload_api::units::{Micros, Rate, Share};
 use proofload_results::Tolerance;
 
 use crate::form::ReportFile;
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Change the load of a test that is under way: of a run on this machine, or else of one in the cluster.
     Scale(ScaleArgs),
+    /// Run the test of a LoadTestSchedule in the cluster now.
+    Trigger(TriggerArgs),
     /// Print the version.
     Version,
     /// Print a completion script for a shell.
@@ -64,6 +66,7 @@ Examples:
   proofload run checkout.yaml --target http://localhost:8080
   proofload run checkout.yaml --output json > report.json
   proofload run checkout.yaml --report report.html --report junit.xml
+  proofload run checkout.yaml --baseline main.json.gz
   kubectl get loadtest checkout -o yaml | proofload run -
 
 A variable of spec.env without a value is taken from this process's environment, or else
@@ -74,13 +77,13 @@ While it runs: proofload scale checkout --to 200
 
 Exit codes:
     0  passed, or there are no criteria
-   99  failed: a criterion did not hold
+   99  failed: a criterion did not hold, or the run is worse than its baseline
    98  inconclusive: the figures cannot be trusted
   104  the file is not a valid load test; nothing was run
   105  stopped by the user
     1  anything else")]
 pub(crate) struct RunArgs {
-    /// A file with exactly one LoadTest, or - for standard input.
+    /// A file with exactly one LoadTest, or - for standard input. Of a LoadTestSchedule the template is run, once.
     pub(crate) file: PathBuf,
     /// Put the load on a server that is brought along and runs in a process of its own. Where spec.target.baseUrl is
     /// https, by TLS; the files that spec.target.tls names are then that server's own.
@@ -89,10 +92,20 @@ pub(crate) struct RunArgs {
     /// Put the load here instead of on spec.target.baseUrl.
     #[arg(long, value_name = "URL")]
     pub(crate) target: Option<String>,
+    /// Ask this Prometheus for the target's own metrics (spec.serverMetrics) instead of the one at spec.prometheus.url.
+    #[arg(long, value_name = "URL")]
+    pub(crate) prometheus: Option<String>,
     /// Where its data sets and files are: a key of a ConfigMap or Secret is DIR/NAME/KEY, or else DIR/KEY. Default: the
     /// directory of the file.
     #[arg(long, value_name = "DIR")]
     pub(crate) files: Option<PathBuf>,
+    /// Hold the run against this earlier one, instead of what spec.baseline says: a report as JSON, compressed by gzip or
+    /// not; or a LoadTest in the cluster. A regression fails the run.
+    #[arg(long, value_name = "RUN|FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Hold the run against no earlier one, whatever spec.baseline says.
+    #[arg(long, conflicts_with = "baseline")]
+    pub(crate) no_baseline: bool,
     /// What to print at the end.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -114,7 +127,7 @@ Examples:
 Data sets and files are checked too, where they are here; of a ConfigMap or Secret that is only in the cluster it is
 said that it was not checked.")]
 pub(crate) struct ValidateArgs {
-    /// Files with exactly one LoadTest each, or - for standard input.
+    /// Files with exactly one LoadTest or LoadTestSchedule each, or - for standard input.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) tests: Vec<PathBuf>,
     /// Where their data sets and files are, as for run. Default: the directory of each file.
@@ -150,8 +163,32 @@ pub(crate) struct ScaleArgs {
     pub(crate) cluster: ClusterArgs,
 }
 
-/// Which cluster, and where in it. With any of these, nothing on this machine is looked at.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  proofload trigger nightly
+  proofload trigger nightly -n shop --wait
+  kubectl annotate --overwrite loadtestschedule nightly proofload.dev/trigger=\"$(date)\"
+
+The last one is the same for those who have only kubectl. A schedule that is suspended or pauses runs too. Where a run is
+under way, the new one waits for it, unless spec.concurrencyPolicy is Allow or Replace.
+
+Exit codes of --wait are those of run: 0 passed, 99 failed, 98 inconclusive, 1 anything else.")]
+pub(crate) struct TriggerArgs {
+    /// The schedule.
+    pub(crate) name: String,
+    /// Wait for the run's verdict.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// For so long at most, the run of before included.
+    #[arg(long, value_name = "TIME", default_value = "24h", requires = "wait")]
+    pub(crate) timeout: Micros,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// Which cluster, and where in it. With any of these, nothing on this machine is looked at.
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct ClusterArgs {
     /// Its namespace in the cluster. Default: that of the context. With it, this machine is not looked at.
     #[arg(long, short)]

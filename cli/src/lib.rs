@@ -4,6 +4,7 @@
 //! by `proofload-api` and `proofload-plan`, what it means by `proofload-results`.
 
 mod args;
+mod baseline;
 mod cluster;
 mod compare;
 mod demo;
@@ -17,6 +18,7 @@ mod scale;
 mod screen;
 mod shelf;
 mod signals;
+mod trigger;
 mod validate;
 mod yaml;
 
@@ -58,6 +60,7 @@ fn execute(command: Command, name: &'static str) -> anyhow::Result<Exit> {
         Command::Report(args) => report::report(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Scale(args) => scale::scale(&args),
+        Command::Trigger(args) => trigger::trigger(&args),
         Command::Version => screen::print(&format!("proofload {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -71,6 +71,11 @@ fn no_file(path: &Path) -> String {
     format!("there is no file {}{hint}", path.display())
 }
 
+/// A report from its bytes, compressed or not.
+pub(crate) fn parse_report(bytes: &[u8]) -> anyhow::Result<Report> {
+    Ok(Report::from_json(&read(bytes)?)?)
+}
+
 fn read(input: impl Read) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;

@@ -3,6 +3,7 @@
 mod conduct;
 mod fleet;
 mod progress;
+mod target;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -10,16 +11,17 @@ use proofload_api::Problem;
 use proofload_api::loadtest::RunnerCount;
 use proofload_engine::{Materials, raise_file_limit};
 use proofload_plan::level_of;
-use proofload_results::{Input, Report};
+use proofload_results::{Baseline, Input, Report};
+use proofload_server_metrics::Asker;
 
 use crate::args::RunArgs;
 use crate::demo::{DemoShelf, DemoTarget};
 use crate::exit::Exit;
-use crate::file::{Instead, Loaded, load};
+use crate::file::{Asked, Instead, Loaded, load};
 use crate::form::ReportFile;
 use crate::scale::local::Socket;
 use crate::shelf::Directory;
-use crate::{screen, signals};
+use crate::{baseline, screen, signals};
 use conduct::{Conducted, Wishes, conduct};
 use fleet::LocalFleet;
 use progress::Progress;
@@ -30,7 +32,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     raise_file_limit();
     let demo = args.demo_target.then(DemoTarget::start).transpose()?;
     let target = demo.as_ref().map(DemoTarget::instead).or(args.target.as_deref().map(Instead::Url));
-    let loaded = match load(&args.file, target)? {
+    let loaded = match load(&args.file, target, Asked::Really(args.prometheus.as_deref()))? {
         Ok(loaded) => loaded,
         Err(invalid) => {
             eprint!("{}", invalid.0);
@@ -48,6 +50,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         eprint!("{}", loaded.invalid(problems).0);
         return Ok(Exit::Invalid);
     }
+    if loaded.test.spec.results.store.is_some() {
+        eprintln!("note: spec.results.store is for clusters and is left out here; --report writes files");
+    }
     let directory = Directory::of(&args.file, args.files.as_deref());
     let shelf = DemoShelf::new(&directory, demo.as_ref(), &loaded.compiled.plan);
     let materials = match Materials::load(&loaded.compiled.plan, &shelf) {
@@ -57,9 +62,23 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Invalid);
         }
     };
+    let asker = match target::asker(&loaded.compiled.plan, &materials)? {
+        Ok(asker) => asker,
+        Err(problems) => {
+            eprint!("{}", loaded.invalid(problems).0);
+            return Ok(Exit::Invalid);
+        }
+    };
+    let baseline = match baseline::find(args, &loaded, &directory)? {
+        Ok(baseline) => baseline,
+        Err(invalid) => {
+            eprint!("{}", invalid.0);
+            return Ok(Exit::Invalid);
+        }
+    };
     // Before the load: to find out after it that the report cannot be written would be a pity.
     let files = args.report.iter().map(ReportFile::create).collect::<anyhow::Result<Vec<_>>>()?;
-    let report = execute(&loaded, materials, args.quiet)?;
+    let report = execute(&loaded, materials, asker.as_ref(), baseline.as_ref(), args.quiet)?;
     for file in files {
         file.write(&report.report)?;
     }
@@ -79,7 +98,13 @@ struct Executed {
     is_aborted: bool,
 }
 
-fn execute(loaded: &Loaded, materials: Materials, is_quiet: bool) -> anyhow::Result<Executed> {
+fn execute(
+    loaded: &Loaded,
+    materials: Materials,
+    asker: Option<&Asker>,
+    baseline: Option<&Baseline>,
+    is_quiet: bool,
+) -> anyhow::Result<Executed> {
     let runners = match loaded.test.spec.runners.count {
         RunnerCount::Fixed(count) => count,
         // The cost model is for pods of one CPU; one process here uses all there are.
@@ -90,10 +115,15 @@ fn execute(loaded: &Loaded, materials: Materials, is_quiet: bool) -> anyhow::Res
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut fleet = LocalFleet::launch(plan, runners, materials)?;
     let mut progress = Progress::new(plan, is_quiet);
-    let wishes = Wishes { stop: &mut stop, scale: loaded.test.spec.scale.clone() };
     let conducted = runtime.block_on(async {
         let socket = socket(&loaded.name, is_quiet).await;
-        conduct(&mut fleet, loaded, wishes, socket.as_ref(), &mut progress).await
+        let wishes = Wishes { stop: &mut stop, scale: loaded.test.spec.scale.clone() };
+        let mut conducted = conduct(&mut fleet, loaded, wishes, socket.as_ref(), &mut progress).await;
+        if let Some(asker) = asker {
+            progress.say("Waiting for what Prometheus says of the target (Ctrl-C: do without it)");
+            conducted.circumstances.server = target::ask(asker, plan, &conducted, &mut stop).await;
+        }
+        conducted
     });
     progress.finish();
     let Conducted { snapshots, circumstances, began } = conducted;
@@ -108,6 +138,7 @@ fn execute(loaded: &Loaded, materials: Materials, is_quiet: bool) -> anyhow::Res
         runners,
         totals: &snapshots.totals(plan),
         circumstances: &circumstances,
+        baseline,
     });
     let is_aborted = stop.borrow().is_some();
     Ok(Executed { report, is_aborted })

@@ -27,6 +27,11 @@ impl Directory {
         }
     }
 
+    /// Whether a source is here.
+    pub(crate) fn has(&self, place: &Place) -> bool {
+        self.candidates(place).iter().any(|path| path.exists())
+    }
+
     /// Takes out of a plan what only a cluster has, and says of each what was looked for. What must be here stays.
     pub(crate) fn without_what_is_elsewhere(&self, plan: &Plan) -> (Plan, Vec<String>) {
         let (mut plan, mut notes) = (plan.clone(), Vec::new());

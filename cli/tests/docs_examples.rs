@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Where steps stand beside `spec.scenarios[].steps[]`, and other types that are described once.
-const SAME_AS: [(&str, &str); 7] = [
+const SAME_AS: [(&str, &str); 8] = [
     ("spec.setup[].", "spec.scenarios[].steps[]."),
     ("spec.teardown[].", "spec.scenarios[].steps[]."),
     ("spec.scenarios[].onStart[].", "spec.scenarios[].steps[]."),
@@ -26,15 +26,17 @@ const SAME_AS: [(&str, &str); 7] = [
     ("spec.scenarios[].steps[].request.auth.", "spec.target.auth."),
     ("spec.scenarios[].steps[].webSocket.connect.auth.", "spec.target.auth."),
     ("spec.files.NAME.", "spec.data.NAME."),
+    ("spec.prometheus.auth.", "spec.target.auth."),
 ];
 
-/// Examples that tests of their own run (`five.rs`, `five_more.rs`), which say more of them than a verdict; some need the
+/// Examples that tests of their own run (`five.rs`, `five_more.rs`, `soak.rs`), which say more of them than a verdict; some need the
 /// machine for themselves.
-const ELSEWHERE: [&str; 13] = [
+const ELSEWHERE: [&str; 14] = [
     "ambient-api",
     "ambient-search",
     "concurrency-suite",
     "deployments",
+    "soak",
     "suite-pool",
     "suite-recovery",
     "suite-rise",

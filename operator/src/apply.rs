@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, PropagationPolicy};
 use kube::{Api, Resource, ResourceExt};
 use proofload_api::LoadTest;
+use proofload_api::history::Store;
 use proofload_plan::Compiled;
 use proofload_results::Report;
 use proofload_results::report::{Input, InvalidReport};
@@ -19,7 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::build::config_map::{self, REPORT_KEY};
 use crate::build::job::{Site, job};
-use crate::build::{MANAGER, report_name, run_name};
+use crate::build::{MANAGER, report_name, run_name, store};
 use crate::context::Context;
 
 /// The most bytes of a stored report: a `ConfigMap` holds 1 MiB, with its metadata.
@@ -133,12 +134,33 @@ fn unpack(stored: &ConfigMap) -> Result<Report, InvalidReport> {
     Report::from_json(&json)
 }
 
+/// Makes the Job that copies a report. Again makes no difference.
+pub(crate) async fn create_store(context: &Context, test: &LoadTest, store: &Store) -> Result<Applied, ApplyError> {
+    let job = store::job(test, store, &context.settings.runner_image);
+    match server_side(context, test, &job).await {
+        Ok(()) => Ok(Applied::Done),
+        Err(source) => {
+            let error = ApplyError::Api { what: "the Job", source };
+            error.refusal().map(Applied::Refused).ok_or(error)
+        }
+    }
+}
+
 /// Deletes a run's Job and its pods.
 pub(crate) async fn delete_job(context: &Context, test: &LoadTest) -> Result<(), ApplyError> {
+    delete_named(context, test, &run_name(test)).await
+}
+
+/// Deletes the Job that copied a report, and its pod.
+pub(crate) async fn delete_store(context: &Context, test: &LoadTest) -> Result<(), ApplyError> {
+    delete_named(context, test, &store::store_name(test)).await
+}
+
+async fn delete_named(context: &Context, test: &LoadTest, name: &str) -> Result<(), ApplyError> {
     let api: Api<Job> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
     let parameters =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
-    gone(api.delete(&run_name(test), &parameters).await, "the Job")
+    gone(api.delete(name, &parameters).await, "the Job")
 }
 
 /// Deletes a test whose time to live is over; its objects follow it.

@@ -1,5 +1,6 @@
 //! What every pass shares: the client, the caches, the key, and what is remembered between passes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use crate::token::Signer;
 pub(crate) struct Settings {
     /// The runners' image, for tests that name none.
     pub(crate) runner_image: String,
+    /// The Prometheus that is asked for metrics of targets, for tests that name none.
+    pub(crate) prometheus_url: Option<String>,
     /// This operator's own pod, for events.
     pub(crate) instance: Option<String>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Context {
     pub(crate) runs: Runs,
     pub(crate) events: Recorder,
     pub(crate) http: reqwest::Client,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     ready: AtomicBool,
 }
 
@@ -43,6 +46,7 @@ impl Context {
         signer: Signer,
         jobs: Store<Job>,
         pods: Store<Pod>,
+        metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let reporter = Reporter { controller: "proofload".to_owned(), instance: settings.instance.clone() };
         // Runners are asked every second or so: a connection is kept, and a dead one is not waited for.
@@ -57,7 +61,7 @@ impl Context {
             .build()
             .context("cannot make an HTTP client")?;
         let events = Recorder::new(client.clone(), reporter);
-        let (runs, metrics) = (Runs::default(), Metrics::new());
+        let runs = Runs::default();
         Ok(Self { client, settings, signer, jobs, pods, runs, events, http, metrics, ready: AtomicBool::new(false) })
     }
 

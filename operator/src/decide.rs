@@ -1,6 +1,7 @@
 //! Decide: from the world to the next step. Pure: no client, no clock, nothing asynchronous.
 
 mod pace;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -10,10 +11,14 @@ use kube::ResourceExt;
 use proofload_api::{LoadTest, Micros, Phase, Problem, Verdict};
 use proofload_conductor::{Action, Conditions, Decision, Ending, RunnerView, decide as conduct};
 use proofload_plan::{Compiled, Level, Plan, compile, level_of};
+use proofload_results::server::load_window;
 use proofload_results::{RunnerState, SnapshotSet, StopNote};
 
 use crate::build::materials;
+use crate::memory::ServerSight;
 use crate::observe::{JobSight, World};
+
+pub(crate) use self::store::{Copying, TRIED_AGAIN};
 
 /// After how long a silent runner is lost: longer than a restart of the operator or a hiccup of the network.
 const LOST_AFTER: Micros = Micros::from_secs(20);
@@ -21,6 +26,10 @@ const LOST_AFTER: Micros = Micros::from_secs(20);
 const FAREWELL: Micros = Micros::from_secs(15);
 /// The same where a runner was lost: it may still be at work.
 const SHORT_FAREWELL: Micros = Micros::from_secs(5);
+/// Objects that are applied together come one after the other: a baseline may still be on its way for so long.
+const TOGETHER: Micros = Micros::from_secs(10);
+/// How often the first runner is asked for what Prometheus says.
+const ASK: Micros = Micros::from_millis(500);
 /// How often while something is about to happen.
 const EAGER: Micros = Micros::from_millis(100);
 
@@ -37,13 +46,17 @@ pub(crate) enum Step {
     Create,
     /// Wait, begin or stop.
     Conduct(Decision),
+    /// The load is over: ask the first runner for what Prometheus says of this time, in microseconds from the run's begin.
+    Ask((u64, u64)),
     /// It is over: judge, store, say so.
     Conclude(Conclusion),
-    /// The verdict is there: no pod may be left.
+    /// The verdict is there: no runner may be left.
     CleanUp {
         /// Whether the runners were given time enough to go by themselves.
         delete_job: bool,
     },
+    /// Its report is copied to where `results.store` says.
+    Copy(Copying),
     /// Its time to live is over.
     Expire,
 }
@@ -87,6 +100,12 @@ fn before_start(world: &World) -> (Step, Option<Micros>) {
     if world.test.spec.suspend {
         return (Step::Hold("it is suspended: set spec.suspend to false to start it"), None);
     }
+    if let Some(problem) = &world.baseline {
+        let made = world.test.metadata.creation_timestamp.as_ref();
+        let is_new = made.is_some_and(|made| world.since(made.0) < TOGETHER);
+        let reject = (Step::Reject(vec![problem.clone()]), None);
+        return if is_new { (Step::Rest, Some(Micros::from_secs(1))) } else { reject };
+    }
     let deadline = world.test.spec.runners.start_deadline;
     match world.refused() {
         Some((why, lasting)) if lasting >= deadline => (
@@ -124,7 +143,10 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
     };
     let decision = conduct(&world.runners, &conditions);
     match decision.action {
-        Action::Finish(ending) => (Step::Conclude(Conclusion::Ended(ending)), None),
+        Action::Finish(ending) => match to_ask(world, compiled, &figures) {
+            Some(window) => (Step::Ask(window), Some(ASK)),
+            None => (Step::Conclude(Conclusion::Ended(ending)), None),
+        },
         Action::GiveUp { reason, wanted: true } => (Step::Conclude(Conclusion::Cancelled(reason)), None),
         Action::GiveUp { reason, wanted: false } => (Step::Conclude(Conclusion::Impossible(reason)), None),
         Action::Wait | Action::Begin(_) | Action::Steer(_) | Action::Stop { .. } => {
@@ -132,6 +154,19 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
             (Step::Conduct(decision), Some(next))
         }
     }
+}
+
+/// What Prometheus is still to be asked about. Nothing once the first runner is gone, or does not come back with an
+/// answer: the verdict does not wait for what will not come.
+fn to_ask(world: &World, compiled: &Compiled, figures: &SnapshotSet) -> Option<(u64, u64)> {
+    let longest = compiled.plan.server.as_ref()?.longest() + LOST_AFTER;
+    let is_over = match world.server {
+        ServerSight::Unasked => false,
+        ServerSight::Asked { lasting } => lasting >= longest,
+        ServerSight::Answered => true,
+    };
+    let is_gone = matches!(world.runners.first(), None | Some(RunnerView::Gone { .. }));
+    load_window(&compiled.plan, figures.iter()).filter(|_| !is_over && !is_gone)
 }
 
 /// Why the run is to end before its plan does, if it is.
@@ -162,17 +197,22 @@ fn after_verdict(world: &World, verdict: Verdict) -> (Step, Option<Micros>) {
         let delete_job = verdict == Verdict::Error || passed >= patience;
         return (Step::CleanUp { delete_job }, Some(Micros::from_secs(2)));
     }
-    match world.test.spec.results.ttl {
+    if let Some(copying) = store::copy(world, passed) {
+        return copying;
+    }
+    match world.test.spec.results.ttl.filter(|_| !store::is_given_up(world)) {
         Some(ttl) if passed >= ttl => (Step::Expire, None),
         Some(ttl) => (Step::Rest, Some(ttl.saturating_sub(passed) + Micros::from_millis(100))),
         None => (Step::Rest, None),
     }
 }
 
-/// What a test compiles to in a cluster, or everything that is wrong with it.
-pub(crate) fn compiled(test: &LoadTest) -> Result<Compiled, Vec<Problem>> {
-    let compiled = compile(&test.spec, &run_of(test))?;
-    let problems = materials::problems(&compiled.plan);
+/// What a test compiles to in a cluster, where a Prometheus is at hand for tests that name none; or everything that is wrong
+/// with it.
+pub(crate) fn compiled(test: &LoadTest, prometheus: Option<&str>) -> Result<Compiled, Vec<Problem>> {
+    let compiled = compile(&test.spec.or_prometheus(prometheus), &run_of(test))?;
+    let mut problems = materials::problems(&compiled.plan);
+    problems.extend(materials::baseline_problem(test));
     if problems.is_empty() { Ok(compiled) } else { Err(problems) }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use proofload_api::Micros;
-use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest};
+use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest, ServerRequest, ServerResponse};
 use proofload_conductor::{Begin, Fleet, RunnerView, Steer};
 use proofload_plan::Compiled;
 use proofload_results::snapshot::{MAX_ERRORS, MAX_SNAPSHOT_BYTES};
@@ -89,15 +89,13 @@ impl RemoteFleet<'_> {
         Ok((Snapshot::decode(&bounded(response).await?)?, sent, round_trip))
     }
 
-    /// What is known of a runner's clock gets better with each shorter round trip.
     fn note_clock(&mut self, index: u32, clock: u64, sent: Instant, round_trip: Duration) {
         let middle = (sent - self.epoch) + round_trip / 2;
         let ours = i64::try_from(middle.as_micros()).unwrap_or(i64::MAX);
         let ahead = i64::try_from(clock).unwrap_or(i64::MAX) - ours;
-        let contact = &mut self.memory.contacts[index as usize];
-        if contact.clock.is_none_or(|(shortest, _)| round_trip < shortest) {
-            contact.clock = Some((round_trip, ahead));
-        }
+        let began = self.latest(index).and_then(|latest| latest.began);
+        let elapsed = Micros(began.map_or(0, |began| clock.saturating_sub(began)));
+        self.memory.contacts[index as usize].compare(elapsed, round_trip, ahead);
     }
 
     fn note_snapshot(&mut self, index: u32, snapshot: Snapshot, figures: bool) -> Result<(), CallError> {
@@ -168,6 +166,19 @@ impl RemoteFleet<'_> {
         }
         let waiting = self.pods[index as usize].waiting.clone();
         RunnerView::Pending { reason: waiting.or_else(|| Some("its control API does not answer yet".to_owned())) }
+    }
+
+    /// Asks the first runner what Prometheus says of a time of the run. It answers at once, mostly that it is not known
+    /// yet: whoever wants to know looks again.
+    pub(crate) async fn ask_server(&mut self, (from, to): (u64, u64)) {
+        self.memory.server_asked.get_or_insert_with(Instant::now);
+        let body = || serde_json::to_vec(&ServerRequest { from, to }).ok();
+        match self.post(0, control::SERVER, body).await.map(|body| serde_json::from_slice::<ServerResponse>(&body)) {
+            Ok(Ok(ServerResponse::Answers(answers))) => self.memory.server = Some(answers),
+            Ok(Ok(ServerResponse::Waiting)) => {}
+            Ok(Err(error)) => warn!("what the first runner says of the target cannot be read: {error}"),
+            Err(error) => warn!("the first runner was not reached to ask Prometheus: {error}"),
+        }
     }
 
     /// Lets runners whose final snapshots are stored go. Best effort: whoever is left is deleted with the Job.

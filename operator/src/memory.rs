@@ -9,8 +9,8 @@ use proofload_api::{Micros, Problem};
 use proofload_plan::{Compiled, Load, Role};
 use proofload_results::live::Mark;
 use proofload_results::{
-    EncodedTimes, ForeignSnapshot, GeneratorRecord, RunnerState, ScenarioProgress, Snapshot, SnapshotSet, StopNote,
-    Windows,
+    EncodedTimes, ForeignSnapshot, GeneratorRecord, RunnerState, ScenarioProgress, ServerAnswer, Snapshot, SnapshotSet,
+    StopNote, Windows,
 };
 use tokio::sync::OwnedMutexGuard;
 
@@ -39,10 +39,28 @@ pub(crate) struct RunMemory {
     pub(crate) windows: Windows,
     /// What one of them said: from then on the run is to end.
     pub(crate) aborted: Option<StopNote>,
+    /// What the first runner says that Prometheus says, once it does; and since when it is asked.
+    pub(crate) server: Option<Vec<ServerAnswer>>,
+    pub(crate) server_asked: Option<Instant>,
     /// What is known of each runner.
     pub(crate) contacts: Vec<Contact>,
     /// What the last progress report left for the next one, and when it was written.
     pub(crate) last_live: Option<(Instant, Mark)>,
+}
+
+/// How far asking Prometheus is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum ServerSight {
+    /// Nobody asked, as far as this operator knows.
+    #[default]
+    Unasked,
+    /// The first runner was asked.
+    Asked {
+        /// For how long it has been.
+        lasting: Micros,
+    },
+    /// It has answered.
+    Answered,
 }
 
 /// What is known of a runner's whereabouts.
@@ -52,8 +70,30 @@ pub(crate) struct Contact {
     pub(crate) last: Option<Instant>,
     /// Whether it ever answered this operator.
     pub(crate) answered: bool,
-    /// The shortest round trip so far, and how far its clock was ahead of ours in that one.
+    /// The shortest round trip of the first minute of its load, and how far its clock was ahead of ours in that one.
     pub(crate) clock: Option<(Duration, i64)>,
+    /// How long its load had been on when the clocks were compared first; nothing, unless this operator came later.
+    pub(crate) compared: Micros,
+}
+
+impl Contact {
+    /// The clocks were compared, when its load had been on for so long. What is known of them gets better with each
+    /// shorter round trip; but not after a minute, since clocks of two machines drift apart by a second in a day.
+    pub(crate) fn compare(&mut self, elapsed: Micros, round_trip: Duration, ahead: i64) {
+        const MINUTE: Micros = Micros::from_secs(60);
+        match self.clock {
+            None => self.compared = elapsed,
+            Some((shortest, _)) if round_trip < shortest && elapsed <= self.compared + MINUTE => {}
+            Some(_) => return,
+        }
+        self.clock = Some((round_trip, ahead));
+    }
+
+    /// By how much two clocks may have drifted apart between the begin and when they were compared: by 100 millionths,
+    /// which is more than those of machines that nobody sets.
+    fn drift(&self) -> Micros {
+        Micros(self.compared.0 / 10_000)
+    }
 }
 
 impl RunMemory {
@@ -66,6 +106,8 @@ impl RunMemory {
             latest: vec![None; count],
             windows: known.map(|c| Windows::new(&c.criteria)).unwrap_or_default(),
             aborted: None,
+            server: None,
+            server_asked: None,
             contacts: vec![Contact::default(); count],
             last_live: None,
             compiled: Arc::new(compiled),
@@ -117,6 +159,28 @@ impl RunMemory {
         self.latest.iter().flatten().any(under_way)
     }
 
+    /// How far asking Prometheus is.
+    pub(crate) fn server_sight(&self) -> ServerSight {
+        match (&self.server, self.server_asked) {
+            (Some(_), _) => ServerSight::Answered,
+            (None, Some(since)) => ServerSight::Asked { lasting: since.elapsed().into() },
+            (None, None) => ServerSight::Unasked,
+        }
+    }
+
+    /// What Prometheus said of the target; of metrics that nothing came of, why.
+    pub(crate) fn server_answers(&self) -> Vec<ServerAnswer> {
+        let Ok(compiled) = self.compiled.as_ref() else { return Vec::new() };
+        let queries = compiled.plan.server.iter().flat_map(|server| &server.queries);
+        let none = |name: &str| ServerAnswer {
+            name: name.to_owned(),
+            error: Some("the first runner, which asks Prometheus, is gone or does not answer".to_owned()),
+            ..ServerAnswer::default()
+        };
+        let known = |name: &str| self.server.iter().flatten().find(|answer| answer.name == name).cloned();
+        queries.map(|query| known(&query.name).unwrap_or_else(|| none(&query.name))).collect()
+    }
+
     /// Judges the windows of criteria that end the run, by the figures that there are.
     pub(crate) fn look(&mut self) {
         let (Ok(compiled), Some(snapshots)) = (self.compiled.as_ref(), &self.snapshots) else { return };
@@ -134,11 +198,12 @@ impl RunMemory {
         u64::try_from(i64::try_from(began).ok()?.checked_sub(ahead)?).ok().map(Micros)
     }
 
-    /// How far apart the runners began.
+    /// How far apart the runners began; at least, where that was found out long after it.
     pub(crate) fn skew(&self) -> Micros {
         let begins: Vec<u64> =
             (0..self.contacts.len() as u32).filter_map(|i| self.began_at(i)).map(|at| at.0).collect();
-        Micros(begins.iter().max().copied().unwrap_or(0) - begins.iter().min().copied().unwrap_or(0))
+        let apart = begins.iter().max().copied().unwrap_or(0) - begins.iter().min().copied().unwrap_or(0);
+        Micros(apart).saturating_sub(self.contacts.iter().map(Contact::drift).max().unwrap_or_default())
     }
 }
 
@@ -226,6 +291,40 @@ pub(crate) mod tests {
             memory.contacts[index as usize].clock = Some((Duration::from_millis(1), ahead));
         }
         assert_eq!(memory.skew(), Micros(300));
+    }
+
+    /// Runner 1, whose clock is fast by 20 millionths, began with runner 0; both are compared each so many seconds, by
+    /// shorter and shorter round trips.
+    fn drifting(from: u64, until: u64) -> RunMemory {
+        let mut memory = memory();
+        for (index, millionths) in [(0, 0), (1, 20)] {
+            memory.note(index, begun(index, 50_000_000), true).unwrap();
+            for second in (from..until).step_by(10) {
+                let ahead = 5_000_000 + (second * millionths).cast_signed();
+                let round_trip = Duration::from_secs(1_000_000 - second);
+                memory.contacts[index as usize].compare(Micros::from_secs(second), round_trip, ahead);
+            }
+        }
+        memory
+    }
+
+    #[test]
+    fn clocks_that_drift_for_three_days_are_no_skew() {
+        let three_days = 3 * 86_400;
+        // Of a minute: 1.2 ms.
+        assert_eq!(drifting(0, three_days).skew(), Micros(1_200));
+        // Who comes late, as after a failover, knows less, and says so of no run.
+        assert_eq!(drifting(three_days, three_days + 100).skew(), Micros::ZERO);
+    }
+
+    #[test]
+    fn a_begin_that_was_late_is_told_by_an_operator_that_comes_minutes_later() {
+        let mut memory = memory();
+        for (index, began) in [(0, 5_000_000), (1, 8_000_000)] {
+            memory.note(index, begun(index, began), true).unwrap();
+            memory.contacts[index as usize].compare(Micros::from_secs(600), Duration::from_millis(1), 0);
+        }
+        assert_eq!(memory.skew(), Micros(2_940_000));
     }
 
     #[test]

@@ -1,76 +1,111 @@
-//! What Prometheus sees of the operator.
+//! What Prometheus sees of the operator: counters of its own work, and what status says of tests and schedules.
+//!
+//! Of tests and schedules nothing is remembered here but ticks: a scrape reads the caches. So what is told is there again
+//! after a restart, and is gone with the object that it is of.
 
-use std::time::Duration;
+mod requests;
+mod runs;
+mod schedules;
+mod work;
 
-use kube::ResourceExt;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
-use proofload_api::{LoadTest, LoadTestStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-/// What [`Metrics::render`] gives.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use kube::runtime::reflector::Store;
+use proofload_api::LoadTest;
+use proofload_api::schedule::LoadTestSchedule;
+use proofload_metrics::Exposition;
+use proofload_metrics::catalogue::operator::LEADER;
 
-type Labels = Vec<(&'static str, String)>;
+pub(crate) use self::requests::Counting;
+use self::schedules::Ticks;
+use self::work::Work;
 
-/// Counters of the operator's work.
+/// What is scraped.
+#[derive(Default)]
 pub(crate) struct Metrics {
-    registry: Registry,
-    passes: Family<Labels, Counter>,
-    seconds: Histogram,
-    status_writes: Counter,
-    verdicts: Family<Labels, Counter>,
-    last_verdict: Gauge,
+    work: Mutex<Work>,
+    ticks: Mutex<Ticks>,
+    leads: AtomicBool,
+    tests: OnceLock<Store<LoadTest>>,
+    schedules: OnceLock<Store<LoadTestSchedule>>,
+}
+
+/// What an object is that passes are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A `LoadTest`.
+    Test,
+    /// A `LoadTestSchedule`.
+    Schedule,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "LoadTest",
+            Self::Schedule => "LoadTestSchedule",
+        }
+    }
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        let metrics = Self {
-            registry: Registry::with_prefix("proofload_operator"),
-            passes: Family::default(),
-            seconds: Histogram::new(exponential_buckets(0.001, 2.0, 13)),
-            status_writes: Counter::default(),
-            verdicts: Family::default(),
-            last_verdict: Gauge::default(),
-        };
-        metrics.registered()
+    /// A pass over an object, called `NAMESPACE/NAME`, begins.
+    pub(crate) fn begins(&self, kind: Kind, object: &str) -> Instant {
+        lock(&self.work).begins(kind, object);
+        Instant::now()
     }
 
-    fn registered(mut self) -> Self {
-        let registry = &mut self.registry;
-        registry.register("reconciles", "Passes over a test, by result", self.passes.clone());
-        registry.register("reconcile_seconds", "How long a pass took", self.seconds.clone());
-        registry.register("status_writes", "Writes of a test's status", self.status_writes.clone());
-        registry.register("verdicts", "Verdicts reached, by namespace and verdict", self.verdicts.clone());
-        let help = "When the last verdict was reached, in seconds since 1970";
-        registry.register("last_verdict_timestamp_seconds", help, self.last_verdict.clone());
-        self
+    /// It is over: after how long the next one is wanted, if one is; or where it failed.
+    pub(crate) fn ends(
+        &self,
+        kind: Kind,
+        object: &str,
+        began: Instant,
+        result: Result<Option<Duration>, &'static str>,
+    ) {
+        lock(&self.work).ends(kind, object, began, Instant::now(), result);
     }
 
-    /// A pass is over.
-    pub(crate) fn pass(&self, took: Duration, succeeded: bool) {
-        let result = if succeeded { "success" } else { "error" };
-        self.passes.get_or_create(&vec![("result", result.to_owned())]).inc();
-        self.seconds.observe(took.as_secs_f64());
+    /// The API server has answered a request, or has not.
+    fn asked(&self, verb: &'static str, code: String) {
+        lock(&self.work).asked(verb, code);
     }
 
-    /// A status was written.
-    pub(crate) fn observe(&self, test: &LoadTest, status: &LoadTestStatus) {
-        self.status_writes.inc();
-        if let Some(verdict) = status.verdict {
-            let labels = vec![("namespace", test.namespace().unwrap_or_default()), ("verdict", verdict.to_string())];
-            self.verdicts.get_or_create(&labels).inc();
-            self.last_verdict.set(status.completion_time.as_ref().map_or(0, |time| time.0.as_second()));
-        }
+    /// Whether this operator is the one that acts.
+    pub(crate) fn leads(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Release);
     }
 
-    /// As `OpenMetrics` text.
-    pub(crate) fn render(&self) -> Result<String, std::fmt::Error> {
-        let mut text = String::new();
-        encode(&mut text, &self.registry)?;
-        Ok(text)
+    /// Where the tests are that there are. Later calls change nothing.
+    pub(crate) fn tests_from(&self, tests: Store<LoadTest>) {
+        let _ = self.tests.set(tests);
     }
+
+    /// Where the schedules are that there are. Later calls change nothing.
+    pub(crate) fn schedules_from(&self, schedules: Store<LoadTestSchedule>) {
+        let _ = self.schedules.set(schedules);
+    }
+
+    /// So many runs of a schedule were due, by its ticks, a wish or a rollout; and so many were made.
+    pub(crate) fn schedule_dealt_with(&self, namespace: &str, name: &str, due: u64, made: u64) {
+        lock(&self.ticks).dealt_with(namespace, name, due, made);
+    }
+
+    /// All of it, now.
+    pub(crate) fn exposition(&self) -> Exposition {
+        let tests = self.tests.get().map(Store::state).unwrap_or_default();
+        let schedules = self.schedules.get().map(Store::state).unwrap_or_default();
+        let mut seen = Exposition::new();
+        seen.set(&LEADER, [], f64::from(u8::from(self.leads.load(Ordering::Acquire))));
+        lock(&self.work).describe(&mut seen, &tests, &schedules, Instant::now());
+        runs::describe(&mut seen, tests);
+        lock(&self.ticks).describe(&mut seen, &schedules);
+        seen
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

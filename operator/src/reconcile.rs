@@ -1,7 +1,7 @@
 //! One pass over one test: observe -> decide -> apply -> report.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -12,10 +12,12 @@ use proofload_results::{Circumstances, Report, SnapshotSet};
 use tracing::{debug, warn};
 
 use crate::apply::{self, Applied, ApplyError};
+use crate::baseline;
 use crate::context::Context;
-use crate::decide::{Conclusion, Step, compiled, decide, run_of};
+use crate::decide::{Conclusion, Copying, Step, compiled, decide, run_of};
 use crate::fleet::RemoteFleet;
 use crate::memory::RunMemory;
+use crate::metrics::Kind;
 use crate::observe::{ObserveError, PodSight, World, epoch, observe};
 use crate::report::{ReportError, began, elapsed, report};
 
@@ -37,15 +39,29 @@ pub(crate) enum PassError {
     Token(anyhow::Error),
 }
 
+impl PassError {
+    /// Where it failed, for the metrics.
+    fn place(&self) -> &'static str {
+        match self {
+            _ if is_conflict(self) => "conflict",
+            Self::Observe(_) => "observe",
+            Self::Apply(_) => "apply",
+            Self::Report(_) => "report",
+            Self::Token(_) => "token",
+        }
+    }
+}
+
 /// When to ask an API server again that refused a run's objects.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// One pass.
 pub(crate) async fn reconcile(test: Arc<LoadTest>, context: Arc<Context>) -> Result<Action, PassError> {
-    let began = Instant::now();
-    let result = pass(&context, Arc::clone(&test)).await;
-    context.metrics.pass(began.elapsed(), result.is_ok());
-    result
+    let name = run_of(&test);
+    let began = context.metrics.begins(Kind::Test, &name);
+    let result = pass(&context, test).await;
+    context.metrics.ends(Kind::Test, &name, began, result.as_ref().copied().map_err(PassError::place));
+    Ok(result?.map_or_else(Action::await_change, Action::requeue))
 }
 
 /// After a pass that failed: soon again.
@@ -65,10 +81,12 @@ fn is_conflict(error: &PassError) -> bool {
     matches!(error, PassError::Report(ReportError(kube::Error::Api(refusal))) if refusal.code == 409)
 }
 
-async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Action, PassError> {
+/// After how long the next pass is wanted, whatever happens; none where something must happen first.
+async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Option<Duration>, PassError> {
     let uid = test.uid().unwrap_or_default();
     let mut guard = context.runs.enter(&uid).await;
-    let memory = guard.get_or_insert_with(|| RunMemory::new(compiled(&test)));
+    let memory =
+        guard.get_or_insert_with(|| RunMemory::new(compiled(&test, context.settings.prometheus_url.as_deref())));
     let token = context.signer.token(&run_of(&test)).map_err(PassError::Token)?;
     let (world, pods) = observe(context, test, memory, token.clone()).await?;
     let (step, next) = decide(&world);
@@ -76,12 +94,12 @@ async fn pass(context: &Context, test: Arc<LoadTest>) -> Result<Action, PassErro
     let applied = apply(context, &world, &step, memory, &pods, token).await?;
     report(context, &world, &step, &applied, memory).await?;
     if let Applied::Refused(_) = applied {
-        return Ok(Action::requeue(REFUSED_AGAIN));
+        return Ok(Some(REFUSED_AGAIN));
     }
     if step == Step::Rest {
         context.runs.forget(&uid);
     }
-    Ok(next.map_or_else(Action::await_change, |next| Action::requeue(next.into())))
+    Ok(next.map(Duration::from))
 }
 
 /// Does what was decided.
@@ -113,6 +131,7 @@ async fn apply(
             Conducted::Stop { runners, note } => fleet.stop(runners, note).await,
             _ => {}
         },
+        (Step::Ask(window), _) => fleet.ask_server(*window).await,
         (Step::Conclude(conclusion), Ok(compiled)) => {
             let circumstances = circumstances(conclusion, fleet.memory);
             let report = store(context, world, compiled, &circumstances, fleet.memory).await?;
@@ -120,6 +139,12 @@ async fn apply(
         }
         (Step::CleanUp { delete_job: false }, _) => fleet.acknowledge().await,
         (Step::CleanUp { delete_job: true }, _) => apply::delete_job(context, test).await?,
+        (Step::Copy(Copying::Make(_)), _) => {
+            if let Some(store) = &test.spec.results.store {
+                return Ok(apply::create_store(context, test, store).await?);
+            }
+        }
+        (Step::Copy(Copying::CleanUp), _) => apply::delete_store(context, test).await?,
         (Step::Expire, _) => apply::delete_test(context, test).await?,
         _ => {}
     }
@@ -134,6 +159,7 @@ fn circumstances(conclusion: &Conclusion, memory: &RunMemory) -> Circumstances {
             aborted: stopped.as_ref().and_then(|note| note.aborted),
             stopped: stopped.map(|note| note.reason),
             skew: memory.skew(),
+            server: memory.server_answers(),
             ..Circumstances::default()
         },
         Conclusion::Cancelled(why) => Circumstances { stopped: Some(why), ..Circumstances::default() },
@@ -155,6 +181,11 @@ async fn store(
     // A run may be over before a pass could say that it had begun.
     let seen = || elapsed(&world.runners).map(|elapsed| began(world, elapsed));
     let start = world.status().start_time.or_else(seen).map(|start| start.0.to_string());
+    let baseline = match circumstances.error {
+        // What could not be executed is held against nothing.
+        Some(_) => None,
+        None => baseline::read(&context.client, &world.test).await.map_err(ObserveError::baseline)?,
+    };
     let input = Input {
         plan: &compiled.plan,
         criteria: &compiled.criteria,
@@ -165,6 +196,7 @@ async fn store(
         runners: compiled.sizing.runners,
         totals: &totals,
         circumstances,
+        baseline: baseline.as_ref(),
     };
     Ok(apply::store_report(context, &world.test, &input).await?)
 }

@@ -5,6 +5,7 @@
 
 mod conditions;
 mod generator;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
-use proofload_api::status::{PlanStatus, ReportReference, RunnersStatus, SearchStatus};
+use proofload_api::status::{CriterionOutcome, PlanStatus, ReportReference, RunnersStatus, SearchStatus};
 use proofload_api::units::short_time;
 use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem, Verdict};
 use proofload_conductor::{Action, Decision, RunnerView, Steer};
@@ -32,7 +33,9 @@ use crate::decide::{Step, scale};
 use crate::memory::RunMemory;
 use crate::observe::World;
 
-use self::conditions::{MAX_PROBLEMS, conclude, progressing, set, shorten, shorten_to};
+use self::conditions::{conclude, progressing, set};
+
+pub(crate) use self::conditions::{MAX_PROBLEMS, shorten, shorten_to};
 
 /// Reasons of conditions and events. Constants, since people write alerts on them.
 pub(crate) mod reason {
@@ -44,6 +47,8 @@ pub(crate) mod reason {
     pub(crate) const STARTING: &str = "Starting";
     /// Load is on the target.
     pub(crate) const RUNNING: &str = "Running";
+    /// The load is over, and Prometheus is asked for the target's own metrics.
+    pub(crate) const ASKING: &str = "AskingPrometheus";
     /// The load is being stopped before the plan's end.
     pub(crate) const STOPPING: &str = "Stopping";
     /// Another load is put on, as `spec.scale` says.
@@ -58,6 +63,14 @@ pub(crate) mod reason {
     pub(crate) const GENERATOR_SATURATED: &str = "GeneratorSaturated";
     /// The API server does not admit the run's objects; it is asked again.
     pub(crate) const REFUSED: &str = "Refused";
+    /// The run is worse than its baseline.
+    pub(crate) const REGRESSION: &str = "Regression";
+    /// The report is where `results.store` says.
+    pub(crate) const STORED: &str = "ReportStored";
+    /// The report could not be stored yet, and is tried again.
+    pub(crate) const STORE_RETRYING: &str = "ReportNotStoredYet";
+    /// The report was not stored, and is given up; its `ConfigMap` is there.
+    pub(crate) const STORE_FAILED: &str = "ReportNotStored";
     /// The run could not begin.
     pub(crate) const COULD_NOT_START: &str = "CouldNotStart";
 }
@@ -103,7 +116,6 @@ pub(crate) async fn report(
     for (kind, reason, note) in draft.events {
         emit(context, &world.test, kind, reason, note).await;
     }
-    context.metrics.observe(&world.test, &draft.status);
     Ok(())
 }
 
@@ -119,7 +131,9 @@ pub(crate) fn draft(world: &World, step: &Step, applied: &Applied, memory: &RunM
             None if world.phase() < Phase::Running => starting(world, compiled, Some(decision)),
             elapsed => running(world, compiled, decision, elapsed.unwrap_or_else(|| since_begin(world)), memory),
         },
+        (Step::Ask(_), Ok(compiled), _) => asking(world, compiled),
         (Step::Conclude(_), Ok(compiled), Applied::Stored(report)) => finished(world, compiled, report),
+        (Step::Copy(copying), _, applied) => return store::copying(world, copying, applied),
         _ => return None,
     })
 }
@@ -256,6 +270,25 @@ fn running(world: &World, compiled: &Compiled, decision: &Decision, elapsed: Mic
     Draft { status, events, urgent }
 }
 
+/// The load is over; what is left is what Prometheus says of it.
+fn asking(world: &World, compiled: &Compiled) -> Draft {
+    const MESSAGE: &str = "The load is over; waiting for what Prometheus says of the target";
+    let old = world.status();
+    let lost = old.runners.map_or(0, |runners| runners.lost);
+    let urgent = old.message != MESSAGE;
+    let mut status = LoadTestStatus {
+        phase: Some(Phase::Finishing),
+        message: MESSAGE.to_owned(),
+        progress: "99%".to_owned(),
+        runners: Some(count(&world.runners, compiled, lost)),
+        start_time: old.start_time.clone().or_else(|| elapsed(&world.runners).map(|elapsed| began(world, elapsed))),
+        ..old
+    };
+    progressing(&mut status, world, reason::ASKING, MESSAGE);
+    let events = if urgent { vec![(EventType::Normal, reason::ASKING, MESSAGE.to_owned())] } else { Vec::new() };
+    Draft { status, events, urgent }
+}
+
 /// Why the load is being stopped, if it is: the runners remember it.
 fn stopping<'a>(world: &'a World, decision: &'a Decision) -> Option<&'a StopNote> {
     match &decision.action {
@@ -327,8 +360,11 @@ fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
         scenarios: report.scenarios.iter().map(Into::into).collect(),
         criteria: report.criteria.iter().map(Into::into).collect(),
         search: cut(searches_of(report)),
+        server: report.server.iter().map(|metric| (metric.name.clone(), metric.into())).collect(),
         generator: Some((&report.generator).into()),
-        report: Some(ReportReference { config_map: report_name(&world.test) }),
+        baseline: report.baseline.as_ref().map(Into::into),
+        measured: Some(report.into()),
+        report: Some(ReportReference { config_map: report_name(&world.test), store: store::pending(&world.test) }),
         start_time: report.start.as_ref().and_then(|start| start.parse().ok()).map(Time).or(old.start_time.clone()),
         completion_time: Some(Time(world.now)),
         ..old
@@ -336,13 +372,16 @@ fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
     let name = if verdict == Verdict::Error { reason::COULD_NOT_START } else { verdict_reason(verdict) };
     conclude(&mut status, world, verdict, name, &message);
     let kind = if verdict == Verdict::Passed { EventType::Normal } else { EventType::Warning };
-    Draft { status, events: vec![(kind, name, message)], urgent: true }
+    let mut events = vec![(kind, name, message)];
+    let regression = report.baseline.as_ref().filter(|baseline| baseline.outcome == Some(CriterionOutcome::Fail));
+    events.extend(regression.map(|found| (EventType::Warning, reason::REGRESSION, found.message.clone())));
+    Draft { status, events, urgent: true }
 }
 
 /// Of many searches only the last steps, so that status keeps its size: the report has all of them.
 fn cut(mut searches: Vec<SearchStatus>) -> Vec<SearchStatus> {
     /// So many steps in all, each of which takes a few hundred bytes.
-    const MOST: usize = 64;
+    const MOST: usize = 32;
     let each = (MOST / searches.len().max(1)).max(1);
     for search in &mut searches {
         search.steps.drain(..search.steps.len().saturating_sub(each));

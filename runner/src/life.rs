@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use proofload_conductor::control::ServerResponse;
 use proofload_engine::Engine;
 use proofload_plan::Plan;
 use proofload_results::health::strains;
 use proofload_results::{EndCause, LevelRecord, Snapshot, StopNote};
+use proofload_server_metrics::Asker;
 use tokio::sync::watch;
 use tracing::{info, warn};
+
+use crate::scrapes::Scrapes;
+use crate::target::Target;
 
 /// How often the generator's health is looked at for the log.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,11 +25,15 @@ pub(crate) struct Life {
     engine: Engine,
     last_contact: Mutex<Instant>,
     acknowledged: watch::Sender<bool>,
+    scrapes: Scrapes,
+    target: Target,
 }
 
 impl Life {
-    pub(crate) fn new(plan: Arc<Plan>, engine: Engine) -> Self {
-        Self { plan, engine, last_contact: Mutex::new(Instant::now()), acknowledged: watch::Sender::new(false) }
+    pub(crate) fn new(plan: Arc<Plan>, engine: Engine, asker: Option<Asker>) -> Self {
+        let (last_contact, acknowledged) = (Mutex::new(Instant::now()), watch::Sender::new(false));
+        let (scrapes, target) = (Scrapes::default(), Target::new(asker));
+        Self { plan, engine, last_contact, acknowledged, scrapes, target }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -61,6 +70,17 @@ impl Life {
         self.engine.stop(cause, note);
     }
 
+    /// What Prometheus said of the target, as far as it is known; the first question makes it be asked. Refused before
+    /// the begin: there is no time to ask about.
+    pub(crate) async fn ask_server(&self, window: (u64, u64)) -> Result<ServerResponse, &'static str> {
+        let snapshot = self.engine.snapshot().await;
+        let began = snapshot.began.ok_or("expected a run that has begun")?;
+        let passed = Duration::from_micros(snapshot.clock.saturating_sub(began));
+        // The clock on the wall is Prometheus's too; ours of the run is not.
+        let began = SystemTime::now().checked_sub(passed).ok_or("expected a clock that is set")?;
+        Ok(self.target.ask(began, window))
+    }
+
     /// The final snapshot is stored elsewhere. Refused while there is more to come.
     pub(crate) fn acknowledge(&self) -> bool {
         let ended = self.engine.has_ended();
@@ -71,9 +91,27 @@ impl Life {
     }
 
     /// Returns once the final snapshot was acknowledged.
-    pub(crate) async fn acknowledged(&self) {
+    async fn acknowledged(&self) {
         // The sender lives as long as `self`, so this cannot fail.
         let _ = self.acknowledged.subscribe().wait_for(|acknowledged| *acknowledged).await;
+    }
+
+    /// Who scrapes this runner.
+    pub(crate) fn scrapes(&self) -> &Scrapes {
+        &self.scrapes
+    }
+
+    /// Whether the load has ended, so that no figure changes any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.engine.has_ended()
+    }
+
+    /// Returns once nobody needs this runner any more: its final snapshot is stored, and those who scrape it have seen
+    /// the final figures too.
+    pub(crate) async fn fulfilled(&self) {
+        self.acknowledged().await;
+        info!("the final snapshot was acknowledged");
+        self.scrapes.seen_by_all().await;
     }
 
     /// Ends the load if nobody is heard of for the heartbeat timeout. Returns once the load has ended, however it did.
@@ -117,7 +155,7 @@ impl Life {
         self.stop(EndCause::Terminated, None);
         let _ = tokio::time::timeout(grace, async {
             self.engine.ended().await;
-            self.acknowledged().await;
+            self.fulfilled().await;
         })
         .await;
     }

@@ -3,12 +3,17 @@
 //! Its life: load the plan and what its requests are made of, answer as ready, begin when told, send load, keep the final snapshot until it is
 //! acknowledged, end. It ends its load by itself when told to terminate or when it has not heard from its conductor for
 //! the heartbeat timeout.
+//!
+//! As `proofload-runner store` it is no runner, but writes a finished run's report to a store.
 
 mod auth;
 mod farewell;
 mod life;
 mod metrics;
+mod scrapes;
 mod server;
+mod store;
+mod target;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,10 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::Parser;
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser};
 use proofload_api::Problem;
 use proofload_engine::{Engine, Materials, Mounted, Options, raise_file_limit};
 use proofload_plan::{PLAN_VERSION, Plan, Segment};
+use proofload_server_metrics::Asker;
 use tracing::info;
 
 use crate::auth::Verifier;
@@ -63,23 +69,43 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // Without a subcommand this is a runner, some of whose arguments are required; with one they are not.
+    let command = Arguments::command().subcommand(store::Arguments::augment_args(clap::Command::new("store")));
+    let matches = command.args_conflicts_with_subcommands(true).subcommand_negates_reqs(true).get_matches();
+    let (termination_log, done) = match matches.subcommand() {
+        Some((_, matches)) => match store::Arguments::from_arg_matches(matches) {
+            Ok(arguments) => {
+                begin_log(&arguments.log);
+                let done =
+                    store::run(&arguments).map(|()| ExitCode::SUCCESS).map_err(|failed| vec![failed.to_string()]);
+                (arguments.termination_log, done)
+            }
+            Err(error) => error.exit(),
+        },
+        None => match Arguments::from_arg_matches(&matches) {
+            Ok(arguments) => {
+                begin_log(&arguments.log);
+                let done = run(&arguments).map_err(|failure| failure.lines());
+                (arguments.termination_log, done)
+            }
+            Err(error) => error.exit(),
+        },
+    };
+    done.unwrap_or_else(|lines| {
+        for line in &lines {
+            tracing::error!("{line}");
+        }
+        farewell::say(&termination_log, &lines);
+        ExitCode::FAILURE
+    })
+}
+
+fn begin_log(filter: &str) {
     tracing_subscriber::fmt()
         .json()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&arguments.log))
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .init();
-    match run(&arguments) {
-        Ok(code) => code,
-        Err(failure) => {
-            let lines = failure.lines();
-            for line in &lines {
-                tracing::error!("{line}");
-            }
-            farewell::say(&arguments.termination_log, &lines);
-            ExitCode::FAILURE
-        }
-    }
 }
 
 /// Why a runner could not do its work.
@@ -112,14 +138,22 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let verifier = Verifier::new(&arguments.public_key, &plan.run)?;
     let threads = arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let materials = Materials::load(&plan, &Mounted(&arguments.materials)).map_err(Failure::Materials)?;
+    // One is enough to ask, and it is the first that is there for what is done once.
+    let asker = if segment.index == 0 { Asker::new(&plan, &materials).map_err(Failure::Materials)? } else { None };
     raise_file_limit();
     let options = Options { threads: threads.max(1) };
     let engine = Engine::launch(Arc::clone(&plan), segment, options, Arc::new(materials))
         .context("cannot start the load engine")?;
     info!(run = plan.run, index = segment.index, runners = segment.count, threads, "ready to begin");
-    let life = Arc::new(Life::new(plan, engine));
     // One thread is enough to answer a conductor; the engine has its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(asker) = &asker {
+        let problems = runtime.block_on(asker.check());
+        if !problems.is_empty() {
+            return Err(Failure::Materials(problems));
+        }
+    }
+    let life = Arc::new(Life::new(plan, engine, asker));
     let grace = Duration::from_secs(arguments.grace);
     Ok(runtime.block_on(server::serve(life, verifier, arguments.listen, grace))?)
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest};
+use proofload_conductor::control::{self, BeginRequest, ClockResponse, LevelRequest, ServerRequest};
+use proofload_metrics::Format;
 use proofload_results::{EndCause, StopNote};
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,7 @@ use tracing::info;
 
 use crate::auth::{Verifier, require_token};
 use crate::life::Life;
-use crate::metrics;
+use crate::{metrics, scrapes};
 
 /// A message of the control API is a few numbers, but for a begin, which carries what setup extracted.
 const MAX_MESSAGE: usize = 8 << 20;
@@ -30,7 +31,8 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 /// How long answers under way may take once the process may end: a connection on which nothing comes must not keep it.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// Answers until the final snapshot is acknowledged, or until the process was told to end and the grace period is over.
+/// Answers until the final snapshot is acknowledged and scraped, or until the process was told to end and the grace
+/// period is over.
 pub(crate) async fn serve(
     life: Arc<Life>,
     verifier: Verifier,
@@ -49,7 +51,8 @@ pub(crate) async fn serve(
         }
     };
     let (leaving, is_leaving) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move {
         stay(life, grace, told_to_end).await;
         // Whoever would hear of it has ended only if the server has, too.
         let _ = leaving.send(());
@@ -72,7 +75,7 @@ async fn stay(life: Arc<Life>, grace: Duration, told_to_end: impl Future<Output 
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = life.acknowledged() => info!("the final snapshot was acknowledged"),
+        () = life.fulfilled() => info!("nobody needs this runner any more"),
         () = told_to_end => life.terminate(grace).await,
         () = watches => {}
     }
@@ -84,12 +87,13 @@ fn router(life: Arc<Life>, verifier: Verifier) -> Router {
         .route(control::BEGIN, post(begin))
         .route(control::LEVEL, post(level))
         .route(control::STOP, post(stop))
+        .route(control::SERVER, post(server_metrics))
         .route(control::ACKNOWLEDGE, post(acknowledge))
         .route_layer(from_fn_with_state(verifier, require_token));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async || "ok\n"))
-        .route("/metrics", get(scrape))
+        .route("/metrics", get(scrape).layer(from_fn_with_state(Arc::clone(&life), scrapes::remember)))
         .merge(control)
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .with_state(life)
@@ -147,6 +151,17 @@ async fn stop(State(life): State<Arc<Life>>, Json(note): Json<StopNote>) -> Resp
     clock(&life).await
 }
 
+async fn server_metrics(State(life): State<Arc<Life>>, Json(request): Json<ServerRequest>) -> Response {
+    life.touch();
+    if request.to < request.from {
+        return refuse("expected a time that ends after its begin".to_owned());
+    }
+    match life.ask_server((request.from, request.to)).await {
+        Ok(response) => Json(response).into_response(),
+        Err(refusal) => (StatusCode::CONFLICT, format!("{refusal}\n")).into_response(),
+    }
+}
+
 async fn acknowledge(State(life): State<Arc<Life>>) -> Response {
     life.touch();
     if life.acknowledge() {
@@ -169,9 +184,9 @@ fn refuse(message: String) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, message + "\n").into_response()
 }
 
-async fn scrape(State(life): State<Arc<Life>>) -> Response {
-    match metrics::render(life.plan(), &life.snapshot().await) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
-    }
+async fn scrape(State(life): State<Arc<Life>>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
+    let exposition = metrics::exposition(life.plan(), &life.snapshot().await);
+    ([(header::CONTENT_TYPE, format.content_type())], format.write(&exposition)).into_response()
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // in helpers of tests too
 
 mod common;
+mod metrics;
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -134,30 +135,13 @@ async fn a_runner_that_nobody_asks_ends_its_load_by_itself() {
     // Prometheus is not a conductor: what it asks for is no sign of life.
     until("the load to end", async || {
         let metrics = runner.metrics().await;
-        if metrics.contains("proofload_runner_users{scenario=\"main\"} 0\n") { Ok(()) } else { Err(metrics) }
+        let idle = "proofload_users{namespace=\"shop\",loadtest=\"checkout\",scenario=\"main\"} 0\n";
+        if metrics.contains(idle) { Ok(()) } else { Err(metrics) }
     })
     .await;
     let last = runner.ended().await;
     assert_eq!(last.state, RunnerState::Ended(EndCause::Abandoned));
     assert_eq!(requests(&last), target.counts().requests);
-}
-
-#[tokio::test]
-async fn metrics_equal_the_counts() {
-    let target = TestTarget::start().unwrap();
-    let runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 2, "perUser": 30}))));
-    assert!(runner.metrics().await.ends_with("# EOF\n"));
-    runner.begin(&[0], 0).await;
-    runner.ended().await;
-    let metrics = runner.metrics().await;
-    let value = |series: &str| metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<u64>().ok());
-    let of_step = "scenario=\"main\",step=\"get\"";
-    assert_eq!(value(&format!("proofload_runner_requests_total{{{of_step},outcome=\"ok\"}}")), Some(60), "{metrics}");
-    assert_eq!(target.counts().requests, 60);
-    let cell = &runner.snapshot().await.cells[0];
-    assert_eq!(value(&format!("proofload_runner_sent_bytes_total{{{of_step}}}")), Some(cell.bytes_out), "{metrics}");
-    assert_eq!(value(&format!("proofload_runner_received_bytes_total{{{of_step}}}")), Some(cell.bytes_in), "{metrics}");
-    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
 }
 
 #[tokio::test]
@@ -282,4 +266,19 @@ async fn a_connection_that_says_nothing_does_not_keep_an_acknowledged_runner() {
     runner.ended().await;
     assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
     assert!(runner.exits().await.0.success());
+}
+
+#[tokio::test]
+async fn a_runner_that_is_scraped_stays_until_its_final_figures_were_scraped() {
+    let target = TestTarget::start().unwrap();
+    let mut runner = Runner::start(&plan(&target.url(), &("iterations", json!({"users": 2, "perUser": 30}))));
+    runner.metrics().await;
+    runner.begin(&[0], 0).await;
+    runner.ended().await;
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    // An operator that was restarted acknowledges again: it is answered, since the runner is still there.
+    assert_eq!(runner.acknowledge().await, StatusCode::NO_CONTENT);
+    assert!(runner.metrics().await.contains(" 60\n"));
+    let (status, log) = runner.exits().await;
+    assert!(status.success() && log.contains("nobody needs this runner any more"), "{status}\n{log}");
 }

@@ -48,6 +48,41 @@ pub(crate) fn ensure_browser(context: &Context) -> Result<()> {
     install(context, &["chromium", "fonts-dejavu-core"], "the tests of reports as HTML")
 }
 
+/// Makes `prometheus` and `promtool` available, for rules and for the tests that run a real Prometheus.
+///
+/// The package is unpacked into our own directory instead of installed: installed, it would start a service.
+pub(crate) fn ensure_prometheus(context: &Context) -> Result<()> {
+    const PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
+    let there = |name: &&str| present(context, name) || context.bin().join(name).exists();
+    if PROGRAMS.iter().all(there) {
+        return Ok(());
+    }
+    if !Path::new("/etc/debian_version").exists() {
+        bail!("the tests of metrics need prometheus and promtool, 2.40 or later, on the path");
+    }
+    let sh = &context.sh;
+    let work = context.home.join("prometheus.new");
+    eprintln!("fetching Debian's prometheus, into {}", context.bin().display());
+    sh.remove_path(&work)?;
+    sh.create_dir(&work)?;
+    let lock = context.home.join("apt.lock");
+    if is_root(context)? {
+        cmd!(sh, "flock {lock} apt-get update -qq").quiet().run()?;
+    }
+    let guard = sh.push_dir(&work);
+    cmd!(sh, "apt-get download -qq prometheus").quiet().ignore_stdout().ignore_stderr().run()?;
+    drop(guard);
+    let packages = sh.read_dir(&work)?;
+    let [package] = &packages[..] else { bail!("apt-get download left {packages:?}") };
+    cmd!(sh, "dpkg-deb --extract {package} {work}").quiet().run()?;
+    sh.create_dir(context.bin())?;
+    for name in PROGRAMS {
+        sh.copy_file(work.join("usr/bin").join(name), context.bin().join(name))?;
+    }
+    sh.remove_path(&work)?;
+    Ok(())
+}
+
 /// Installs packages with apt-get, or says why that is not possible. `purpose` is for people to read.
 pub(crate) fn install(context: &Context, packages: &[&str], purpose: &str) -> Result<()> {
     if packages.is_empty() {

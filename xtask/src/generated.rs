@@ -7,10 +7,12 @@ use serde_json::Value;
 use xshell::cmd;
 
 use crate::context::Context;
+use crate::dashboards;
 
 const CRDS: &str = "crds";
 const CHART_CRDS: &str = "charts/proofload/crds-generated";
 const REPORT_SCHEMA: &str = "docs/report.schema.json";
+const METRICS: &str = "docs/metrics.md";
 
 /// A file as the code says that it should be.
 struct File {
@@ -56,8 +58,9 @@ fn yaml(value: &Value) -> Result<String> {
 pub(crate) fn docs(context: &Context, check: bool) -> Result<()> {
     let sh = &context.sh;
     let schema = cmd!(sh, "cargo run --quiet -p proofload-results --example schema").quiet().read()?;
-    let file = File { path: PathBuf::from(REPORT_SCHEMA), text: format!("{schema}\n") };
-    settle(context, &[file], check, "cargo xtask docs")
+    let metrics = cmd!(sh, "cargo run --quiet -p proofload-metrics --example page").quiet().read()?;
+    let file = |path: &str, text: &str| File { path: PathBuf::from(path), text: format!("{text}\n") };
+    settle(context, &[file(REPORT_SCHEMA, &schema), file(METRICS, &metrics)], check, "cargo xtask docs")
 }
 
 /// Writes the files, or with `check` fails and names those that are not as they should be.
@@ -79,7 +82,7 @@ fn settle(context: &Context, files: &[File], check: bool, command: &str) -> Resu
     Ok(())
 }
 
-/// A definition that no longer exists must not stay behind.
+/// What is no longer generated must not stay behind.
 fn no_others(context: &Context, directory: &Path, files: &[File]) -> Result<()> {
     for found in context.sh.read_dir(context.root.join(directory))? {
         let name = found.file_name().context("a directory lists names")?;
@@ -88,4 +91,15 @@ fn no_others(context: &Context, directory: &Path, files: &[File]) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// The chart's dashboards.
+pub(crate) fn dashboards(context: &Context, check: bool) -> Result<()> {
+    let mut files = Vec::new();
+    for (name, dashboard) in dashboards::all() {
+        let path = Path::new(dashboards::DIRECTORY).join(name);
+        files.push(File { path, text: format!("{}\n", serde_json::to_string_pretty(&dashboard)?) });
+    }
+    settle(context, &files, check, "cargo xtask dashboards")?;
+    no_others(context, Path::new(dashboards::DIRECTORY), &files)
 }

@@ -4,7 +4,7 @@
 //! checked against the public checksum database, but as plain files. This module does with them what newer versions of
 //! the `go` command do by themselves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use xshell::cmd;
@@ -34,6 +34,18 @@ pub(crate) fn ensure(context: &Context) -> Result<()> {
     context.sh.set_var("PATH", std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)))?);
     ensure!(version(context).is_some_and(|version| version >= OLDEST), "{} does not run", context.go_root().display());
     Ok(())
+}
+
+/// Builds a Go program of this repository into the directory for tools; where it is. Its go.sum pins what it is made of.
+pub(crate) fn build(context: &Context, directory: &str, name: &str) -> Result<PathBuf> {
+    ensure(context)?;
+    let (sh, program) = (&context.sh, context.bin().join(name));
+    sh.create_dir(context.bin())?;
+    let guard = sh.push_dir(context.root.join(directory));
+    let built = cmd!(sh, "nice go build -trimpath -mod=readonly -o {program} .").env("CGO_ENABLED", "0").quiet().run();
+    drop(guard);
+    built.with_context(|| format!("building {directory}"))?;
+    Ok(program)
 }
 
 fn version(context: &Context) -> Option<(u32, u32)> {

@@ -6,6 +6,7 @@ mod bench;
 mod chart;
 mod cluster;
 mod context;
+mod dashboards;
 mod debian;
 mod fuzz;
 mod gallery;
@@ -13,6 +14,8 @@ mod generated;
 mod go;
 mod images;
 mod instructions;
+mod metrics;
+mod monitoring;
 mod schemas;
 mod suite;
 mod tidy;
@@ -54,6 +57,14 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Write the chart's dashboards for Grafana.
+    Dashboards {
+        /// Compare instead of writing; fail where they differ.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the dashboards against Grafana's schema, the alert rules by their unit tests, and what is scraped by promtool.
+    Monitoring,
     /// Check the chart: lint it, render it, and hold the result against the API server's own schemas.
     Chart,
     /// A real cluster on this machine, with the operator in it.
@@ -108,6 +119,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::check(&context)?,
         Task::Crds { check } => generated::crds(&context, check)?,
         Task::Docs { check } => generated::docs(&context, check)?,
+        Task::Dashboards { check } => generated::dashboards(&context, check)?,
+        Task::Monitoring => monitoring::check(&context)?,
         Task::Chart => chart::check(&context)?,
         Task::Cluster(command) => cluster::run(&context, command)?,
         Task::Bench(arguments) => bench::run(&context, arguments)?,

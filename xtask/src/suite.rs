@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use xshell::cmd;
 
 use crate::context::Context;
-use crate::{chart, cluster, debian, fuzz, generated, images, instructions, tidy, tools};
+use crate::{chart, cluster, debian, fuzz, generated, images, instructions, monitoring, tidy, tools};
 
 /// Shell scripts of the repository.
 const SCRIPTS: &[&str] = &[".ci/run", "tests/cluster/cluster", "tests/cluster/smoke"];
@@ -95,12 +95,15 @@ impl<'a> Suite<'a> {
         self.step("generated files", |context| {
             generated::crds(context, true)?;
             generated::docs(context, true)?;
+            generated::dashboards(context, true)?;
             Ok(Outcome::Passed)
         });
         self.step("unit tests", |context| {
             debian::ensure_browser(context)?;
+            debian::ensure_prometheus(context)?;
             cargo(context, &["test", "--quiet", "--workspace", "--exclude", "proofload-e2e"])
         });
+        self.step("dashboards and alerts", |context| monitoring::check(context).map(|()| Outcome::Passed));
         self.step("fuzzing", |context| {
             if !debian::present(context, "c++") && !debian::is_root(context)? {
                 return Ok(Outcome::Skipped("it needs a C++ compiler, which only root can install".to_owned()));
@@ -200,6 +203,7 @@ fn offline_chart(context: &Context) -> Result<Outcome> {
 
 /// The tests of tests/e2e, told where the cluster is and what is installed in it.
 fn e2e(context: &Context, images: &images::Images) -> Result<Outcome> {
+    debian::ensure_prometheus(context)?;
     let sh = &context.sh;
     cmd!(sh, "cargo test --package proofload-e2e -- --test-threads=1")
         .env("KUBECONFIG", cluster::kubeconfig(context))

@@ -34,3 +34,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $prefix := required "image.prefix: say where the operator and runner images are (see the Dockerfile)" $top.Values.image.prefix -}}
 {{- printf "%s/%s:%s" $prefix (index . 1) ($top.Values.image.tag | default $top.Chart.AppVersion) -}}
 {{- end }}
+
+{{/* The Lease that the operator which acts holds. */}}
+{{- define "proofload.lease" -}}
+{{ include "proofload.fullname" . }}-operator
+{{- end }}

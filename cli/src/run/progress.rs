@@ -85,6 +85,15 @@ impl Progress {
         self.earlier = Mark::of(snapshots);
     }
 
+    /// Says what is done once the load is over.
+    pub(super) fn say(&mut self, words: &str) {
+        match &self.output {
+            Output::Nothing => {}
+            Output::Bar(bar) => bar.set_message(words.to_owned()),
+            Output::Lines { .. } => eprintln!("{words}"),
+        }
+    }
+
     /// Takes the bar away: the report follows.
     pub(super) fn finish(self) {
         if let Output::Bar(bar) = self.output {

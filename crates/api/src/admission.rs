@@ -5,18 +5,30 @@
 
 use cel::{Context, Program, Value as CelValue};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::loadtest::LoadTest;
 use crate::problem::{Problem, did_you_mean};
+use crate::schedule::LoadTestSchedule;
 use crate::{GROUP, VERSION};
 
 /// Reads a `LoadTest`, or says everything that is wrong with it: unknown fields, types, ranges, CEL rules. Defaults are
 /// filled in as the API server does.
 pub fn admit(value: &Value) -> Result<LoadTest, Vec<Problem>> {
-    kind(value)?;
-    let schema = root_schema();
+    admitted(value, "LoadTest", crate::complete(LoadTest::crd(), crate::MAX_NAME))
+}
+
+/// The same for a `LoadTestSchedule`.
+pub fn admit_schedule(value: &Value) -> Result<LoadTestSchedule, Vec<Problem>> {
+    admitted(value, "LoadTestSchedule", crate::schedule_crd())
+}
+
+fn admitted<T: DeserializeOwned>(value: &Value, of: &str, crd: CustomResourceDefinition) -> Result<T, Vec<Problem>> {
+    kind(value, of)?;
+    let schema = root_schema(crd);
     let mut value = value.clone();
     if let Some(object) = value.as_object_mut() {
         // The status is the operator's: whatever a file has there is dropped, as the API server does.
@@ -36,14 +48,14 @@ pub fn admit(value: &Value) -> Result<LoadTest, Vec<Problem>> {
     }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        vec![Problem::new(path, "a LoadTest as in docs/loadtest.md", error.into_inner().to_string())]
+        vec![Problem::new(path, format!("a {of} as its documentation has it"), error.into_inner().to_string())]
     })
 }
 
-fn kind(value: &Value) -> Result<(), Vec<Problem>> {
+fn kind(value: &Value, of: &str) -> Result<(), Vec<Problem>> {
     let api_version = format!("{GROUP}/{VERSION}");
     let mut problems = Vec::new();
-    for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", "LoadTest")] {
+    for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", of)] {
         let came = value.get(field);
         if came.and_then(Value::as_str) != Some(expected) {
             problems.push(Problem::new(field, expected, came.map_or("nothing".to_owned(), short)));
@@ -58,8 +70,8 @@ pub const WEB_SOCKET: &str = "http:// instead of ws://, https:// instead of wss:
 /// What the API server admits as a name, but for the dots that a name of ours must not have.
 const NAME_PATTERN: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 
-fn root_schema() -> Value {
-    let crd = serde_json::to_value(crate::complete(LoadTest::crd())).expect("a definition is JSON");
+fn root_schema(crd: CustomResourceDefinition) -> Value {
+    let crd = serde_json::to_value(crd).expect("a definition is JSON");
     let mut schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
     // What the API server knows of metadata without being told.
     let text = json!({"type": "string"});

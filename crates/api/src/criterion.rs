@@ -44,6 +44,10 @@ pub enum Aggregate {
     Count,
     /// A share of all requests, or per second for `requests`, `bytes_in` and `bytes_out`.
     Rate,
+    /// The value at the end; of the target's own metrics only.
+    Last,
+    /// How much it rises in an hour; of the target's own metrics only.
+    Slope,
 }
 
 /// What is measured.
@@ -74,6 +78,8 @@ pub enum Metric {
     Dropped,
     /// Answers of which the check of this name held; as a share, of those that were checked.
     Check(String),
+    /// The target's own metric of this name, as Prometheus has it.
+    Server(String),
 }
 
 /// Whose latency is measured.
@@ -129,6 +135,14 @@ pub enum Unit {
     Bytes,
     /// Bytes per second.
     BytesPerSecond,
+    /// Microseconds in an hour.
+    TimePerHour,
+    /// Of a series' own mean, in an hour.
+    SharePerHour,
+    /// A number in an hour.
+    PerHour,
+    /// Bytes in an hour.
+    BytesPerHour,
 }
 
 /// Where a criterion is wrong, and what would be right there.
@@ -143,7 +157,7 @@ pub struct ParseError {
     pub found: String,
 }
 
-const AGGREGATES: [(&str, Aggregate); 7] = [
+const AGGREGATES: [(&str, Aggregate); 9] = [
     ("min", Aggregate::Min),
     ("max", Aggregate::Max),
     ("avg", Aggregate::Avg),
@@ -151,8 +165,10 @@ const AGGREGATES: [(&str, Aggregate); 7] = [
     ("stddev", Aggregate::Stddev),
     ("count", Aggregate::Count),
     ("rate", Aggregate::Rate),
+    ("last", Aggregate::Last),
+    ("slope", Aggregate::Slope),
 ];
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 13] = [
     "latency",
     "service_time",
     "lateness",
@@ -165,7 +181,10 @@ const METRICS: [&str; 12] = [
     "outcome",
     "dropped",
     "check",
+    "server",
 ];
+/// How a slope's limit ends, and how much of it an hour has.
+const PER_HOUR: [(&str, f64); 3] = [("/h", 1.0), ("/m", 60.0), ("/d", 1.0 / 24.0)];
 /// Two-character operators come before their first characters.
 const OPERATORS: [(&str, Operator); 6] = [
     ("<=", Operator::LessOrEqual),
@@ -213,18 +232,27 @@ impl Metric {
 impl Expr {
     /// The unit of the value, and so of its limit.
     pub const fn unit(&self) -> Unit {
-        unit_of(self.aggregate, &self.metric)
+        match units_of(self.aggregate, &self.metric) {
+            [unit] => *unit,
+            // What a metric of the target is in, its limit says.
+            _ => self.limit.unit,
+        }
     }
 }
 
-const fn unit_of(aggregate: Aggregate, metric: &Metric) -> Unit {
+/// The units that a limit can have: one, but for the target's own metrics.
+const fn units_of(aggregate: Aggregate, metric: &Metric) -> &'static [Unit] {
     match (aggregate, metric) {
-        (Aggregate::Count, Metric::BytesIn | Metric::BytesOut) => Unit::Bytes,
-        (Aggregate::Count, _) => Unit::Count,
-        (Aggregate::Rate, Metric::BytesIn | Metric::BytesOut) => Unit::BytesPerSecond,
-        (Aggregate::Rate, Metric::Requests) => Unit::PerSecond,
-        (Aggregate::Rate, _) => Unit::Share,
-        _ => Unit::Time,
+        (Aggregate::Slope, Metric::Server(_)) => {
+            &[Unit::SharePerHour, Unit::PerHour, Unit::BytesPerHour, Unit::TimePerHour]
+        }
+        (_, Metric::Server(_)) => &[Unit::Count, Unit::Share, Unit::Time, Unit::Bytes],
+        (Aggregate::Count, Metric::BytesIn | Metric::BytesOut) => &[Unit::Bytes],
+        (Aggregate::Count, _) => &[Unit::Count],
+        (Aggregate::Rate, Metric::BytesIn | Metric::BytesOut) => &[Unit::BytesPerSecond],
+        (Aggregate::Rate, Metric::Requests) => &[Unit::PerSecond],
+        (Aggregate::Rate, _) => &[Unit::Share],
+        _ => &[Unit::Time],
     }
 }
 
@@ -237,6 +265,10 @@ impl Unit {
             Self::Count => "a number such as 100",
             Self::Bytes => "a size such as 10Ki",
             Self::BytesPerSecond => "a size per second such as 10Mi/s",
+            Self::TimePerHour => "a time per hour such as 10ms/h",
+            Self::SharePerHour => "a share per hour such as 1%/h",
+            Self::PerHour => "a number per hour such as 5/h",
+            Self::BytesPerHour => "a size per hour such as 10Mi/h",
         }
     }
 
@@ -252,7 +284,18 @@ impl Unit {
             (Self::PerSecond, "/m") => Some(1.0 / 60.0),
             (Self::Bytes, suffix) => size(suffix),
             (Self::BytesPerSecond, suffix) => suffix.strip_suffix("/s").and_then(size),
-            _ => None,
+            _ => {
+                let (amount, in_an_hour) =
+                    PER_HOUR.iter().find_map(|(unit, many)| Some((suffix.strip_suffix(unit)?, many)))?;
+                let unit = match self {
+                    Self::TimePerHour => Self::Time,
+                    Self::SharePerHour => Self::Share,
+                    Self::PerHour => Self::Count,
+                    Self::BytesPerHour if !amount.is_empty() => Self::Bytes,
+                    _ => return None,
+                };
+                unit.of_suffix(amount).map(|factor| factor * in_an_hour)
+            }
         }
     }
 }
@@ -288,22 +331,41 @@ impl fmt::Display for Metric {
             Self::Outcome(outcome) => write!(f, "outcome({outcome})"),
             Self::Dropped => f.write_str("dropped"),
             Self::Check(name) => write!(f, "check({name})"),
+            Self::Server(name) => write!(f, "server.{name}"),
         }
     }
 }
 
 impl fmt::Display for Value {
-    /// For people: three digits, `812ms`, `0.52%`, `9840/s`.
+    /// For people: three digits, `812ms`, `0.52%`, `9840/s`, `-1.2%/h`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |n: f64| if n >= 100.0 || n.fract() == 0.0 { format!("{n:.0}") } else { format!("{n:.3}") };
+        if self.amount < 0.0 {
+            return f.pad(&format!("-{}", Self { amount: -self.amount, ..*self }));
+        }
+        let (amount, size) = (self.amount, Size(self.amount.round() as u64));
         let text = match self.unit {
-            Unit::Time => short_time(self.amount),
-            Unit::Share => short_share(self.amount),
-            Unit::PerSecond => format!("{}/s", number(self.amount)),
-            Unit::Count => number(self.amount),
-            Unit::Bytes => Size(self.amount.round() as u64).to_string(),
-            Unit::BytesPerSecond => format!("{}/s", Size(self.amount.round() as u64)),
+            Unit::Time => short_time(amount),
+            Unit::Share => short_share(amount),
+            Unit::PerSecond => format!("{}/s", number(amount)),
+            Unit::Count => number(amount),
+            Unit::Bytes => size.to_string(),
+            Unit::BytesPerSecond => format!("{size}/s"),
+            Unit::TimePerHour => format!("{}/h", short_time(amount)),
+            // What grows by more than all of it is no rare case here.
+            Unit::SharePerHour if amount >= 1.0 => format!("{}%/h", number((amount * 100.0).round())),
+            Unit::SharePerHour => format!("{}/h", short_share(amount)),
+            Unit::PerHour => format!("{}/h", number(amount)),
+            Unit::BytesPerHour => format!("{size}/h"),
         };
         f.pad(&text)
+    }
+}
+
+/// A number that is not negative, with three digits where it has no more before its point.
+fn number(n: f64) -> String {
+    match n {
+        n if n >= 100.0 || n.fract() == 0.0 => format!("{n:.0}"),
+        n if n >= 0.001 => format!("{n:.3}"),
+        n => format!("{n:.2e}"),
     }
 }

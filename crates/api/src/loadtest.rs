@@ -9,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::{DataSet, EnvVar, File};
+use crate::history::{Baseline, Store};
 use crate::scenario::Scenario;
+use crate::server::{Prometheus, ServerMetric};
 use crate::status::LoadTestStatus;
 use crate::step::Step;
 use crate::target::Target;
@@ -45,7 +47,10 @@ use crate::units::{Micros, Rate};
               && self.files == oldSelf.files && self.env == oldSelf.env && self.setup == oldSelf.setup \
               && self.teardown == oldSelf.teardown && has(self.description) == has(oldSelf.description) \
               && (!has(self.description) || self.description == oldSelf.description) && has(self.seed) == has(oldSelf.seed) \
-              && (!has(self.seed) || self.seed == oldSelf.seed)",
+              && (!has(self.seed) || self.seed == oldSelf.seed) && self.serverMetrics == oldSelf.serverMetrics \
+              && has(self.prometheus) == has(oldSelf.prometheus) \
+              && (!has(self.prometheus) || self.prometheus == oldSelf.prometheus) \
+              && has(self.baseline) == has(oldSelf.baseline) && (!has(self.baseline) || self.baseline == oldSelf.baseline)",
      "message": "a LoadTest is one run: its spec cannot be changed, apart from suspend and scale. Delete it and create it \
                  again, or create another one under another name"},
     {"rule": "self.scenarios.all(s, self.scenarios.exists_one(t, t.name == s.name))",
@@ -90,6 +95,18 @@ pub struct LoadTestSpec {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub criteria: Vec<Criterion>,
+    /// The target's own metrics, by name: what Prometheus says of it while the load is on. A criterion asks for one as
+    /// `server.NAME`, e.g. `max(server.cpu) < 80%` or `slope(server.memory) < 1%/h`.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 16))]
+    pub server_metrics: BTreeMap<String, ServerMetric>,
+    /// The Prometheus that is asked for them. Default: the one that the operator was installed with; without a cluster the
+    /// one of `--prometheus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
+    /// An earlier run that this one is held against: a regression beyond the tolerance fails it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// How many pods send the load, and how they run. Without a cluster: ignored but for `count`.
     #[serde(default)]
     pub runners: Runners,
@@ -317,4 +334,7 @@ pub struct Results {
     /// How long after its end the test is deleted, with its report. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Micros>,
+    /// Where the report is kept beside its `ConfigMap`, and stays when the test is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<Store>,
 }

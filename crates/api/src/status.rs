@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::loadtest::Severity;
+pub use crate::measured::MeasuredStatus;
 
 /// What the operator says of a run. Read only; at most 64 KiB.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -46,9 +47,18 @@ pub struct LoadTestStatus {
     /// What each criterion saw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub criteria: Vec<CriterionStatus>,
+    /// What the target's own metrics were, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub server: BTreeMap<String, ServerMetricStatus>,
+    /// What came of holding the run against its baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineStatus>,
     /// The load generator's own health.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorStatus>,
+    /// Figures of the whole run as plain numbers; only once it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredStatus>,
     /// The `ConfigMap` that holds the whole report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportReference>,
@@ -276,6 +286,10 @@ pub struct CriterionStatus {
     pub severity: Severity,
     /// The value seen, e.g. `812ms`, or `-` without samples.
     pub observed: String,
+    /// The same for machines: a decimal number of seconds, bytes, shares of 1, or whatever else is counted, e.g. `0.812`.
+    /// Absent without samples.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
     /// What became of it.
     pub outcome: CriterionOutcome,
 }
@@ -311,4 +325,81 @@ impl GeneratorStatus {
 pub struct ReportReference {
     /// A `ConfigMap` in the same namespace; its key `report.json.gz` is the report.
     pub config_map: String,
+    /// What became of the copy that `results.store` asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
+}
+
+/// What became of the copy of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// How far it is.
+    pub phase: StorePhase,
+    /// Where it is, or is to be, e.g. `s3://reports/soak/shop/checkout-1f0c9`.
+    pub location: String,
+    /// What went wrong last, and what happens next.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// How far a copy of a report is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StorePhase {
+    /// It is being written.
+    Pending,
+    /// It could not be written yet, and is tried again.
+    Retrying,
+    /// It is there.
+    Stored,
+    /// It could not be written in time, and is given up; the `ConfigMap` is there.
+    Failed,
+}
+
+/// What a metric of the target was, for people: `812Mi`, `0.42`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerMetricStatus {
+    /// The smallest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub min: String,
+    /// The mean over time.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub avg: String,
+    /// The largest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub max: String,
+    /// The last.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last: String,
+    /// How it changed, as a share of its mean for each hour, e.g. `+0.4%/h`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub slope: String,
+    /// Why there is nothing, if so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// What came of holding a run against its baseline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BaselineStatus {
+    /// The run that it was held against.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// `Pass`: no regression. `Fail`: some. `NoData`: there was nothing to hold it against, or nothing alike in both.
+    /// `Untrusted`: one of the two runs is in doubt. Absent while there is no earlier run, and none is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<CriterionOutcome>,
+    /// What got worse beyond the tolerance, at most 10 lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regressions: Vec<String>,
+    /// In a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl BaselineStatus {
+    /// So many regressions are shown at most.
+    pub const MOST_REGRESSIONS: usize = 10;
 }

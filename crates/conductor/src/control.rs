@@ -3,7 +3,7 @@
 //! Every request carries `Authorization: Bearer <JWT>`, signed with Ed25519 by the operator and valid for a short time
 //! for one run. Runners hold only the public key.
 
-use proofload_results::LevelRecord;
+use proofload_results::{LevelRecord, ServerAnswer};
 use serde::{Deserialize, Serialize};
 
 /// `GET`: an encoded [`proofload_results::Snapshot`]. Also counts as a sign of life from the conductor.
@@ -18,6 +18,10 @@ pub const LEVEL: &str = "/v1/level";
 pub const STOP: &str = "/v1/stop";
 /// `POST`: the final snapshot has been stored, the runner may go. Refused (409) while load is under way.
 pub const ACKNOWLEDGE: &str = "/v1/acknowledge";
+
+/// `POST` [`ServerRequest`]: ask Prometheus for the target's own metrics, once the load is over. The first question
+/// counts, and it is not waited for: whoever asked asks again. Idempotent; answers [`ServerResponse`].
+pub const SERVER: &str = "/v1/server-metrics";
 
 /// How long a token is valid, in seconds.
 pub const TOKEN_SECONDS: u64 = 120;
@@ -51,6 +55,25 @@ pub struct LevelRequest {
     /// All levels of the scenario so far, the new ones at the end: a runner that missed one catches up, and one that has
     /// them all does nothing.
     pub levels: Vec<LevelRecord>,
+}
+
+/// Ask Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRequest {
+    /// From when, in microseconds from the run's begin, which the runner knows by its own clock on the wall.
+    pub from: u64,
+    /// Until when.
+    pub to: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ServerResponse {
+    /// Prometheus is being asked.
+    Waiting,
+    /// All that came.
+    Answers(Vec<ServerAnswer>),
 }
 
 /// A runner's clock as it answered.

@@ -152,6 +152,7 @@ fn what_is_held_of_a_day_grows_by_less_than_a_mebibyte_after_its_first_hour() {
         runners: RUNNERS,
         totals: &figures.totals(plan),
         circumstances: &Circumstances::default(),
+        baseline: None,
     });
     assert_eq!(report.summary.requests, u64::from(RUNNERS) * DAY / 2 * 50);
     assert_eq!(report.doubts, []);

@@ -57,3 +57,4 @@ static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::Syste
 pub use engine::{Engine, EngineError, Options};
 pub use limits::raise_file_limit;
 pub use materials::{Materials, Mounted, Shelf};
+pub use tls::client_config;

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proofload_api::Problem;
-use proofload_plan::{Place, Plan, Variable};
+use proofload_plan::{Place, Plan, Template, Variable};
 
 pub(crate) use table::Table;
 
+use crate::render::Text;
 use crate::tls;
 
 /// Where materials are found.
@@ -106,6 +107,25 @@ impl Materials {
             }
         }
         if problems.is_empty() { Ok(materials) } else { Err(problems) }
+    }
+
+    /// A template with nothing to fill in but the environment, filled in; none if there is anything else in it.
+    pub fn fill(&self, plan: &Plan, template: &Template) -> Option<String> {
+        if template.0.is_empty() {
+            return Some(String::new());
+        }
+        let text = Text::new(template, plan, self).ok()?;
+        String::from_utf8(text.as_literal()?.to_vec()).ok()
+    }
+
+    /// The bytes of a file, by its index in the plan.
+    pub fn file(&self, index: usize) -> Option<&[u8]> {
+        self.files.get(index).map(|file| &**file)
+    }
+
+    /// The values of the environment, for whoever must keep them out of what it says.
+    pub fn secrets(&self) -> Vec<String> {
+        self.env.clone()
     }
 
     /// Whether these are of this plan, as far as can be told.

@@ -110,6 +110,13 @@ fn builder() -> Builder {
         .expect("the provider has what these versions need")
 }
 
+/// How this process speaks TLS to a server that is no target: it trusts the authorities in `ca`, as PEM, or those of the
+/// system. No protocol is offered yet. What is wrong with `ca` is told without a part of it.
+pub fn client_config(ca: Option<&[u8]>) -> Result<ClientConfig, String> {
+    let roots = ca.map_or_else(|| Ok(roots_of_system()), roots)?;
+    Ok(builder().with_root_certificates(roots).with_no_client_auth())
+}
+
 impl Tls {
     /// TLS of a plan that has it, or what is wrong with it.
     pub(crate) fn new(plan: &Plan, files: &[Arc<[u8]>]) -> Result<Option<Self>, String> {

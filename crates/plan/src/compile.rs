@@ -5,6 +5,7 @@
 //! replaced by something harmless so that the checks go on.
 
 mod answer;
+mod baseline;
 mod body;
 mod criteria;
 mod data;
@@ -13,8 +14,11 @@ mod flow;
 mod load;
 mod names;
 mod pieces;
+mod promql;
 mod request;
 mod scenario;
+mod server;
+mod store;
 mod target;
 mod web_socket;
 
@@ -96,12 +100,15 @@ pub fn compile(spec: &LoadTestSpec, run: &str) -> Result<Compiled, Vec<Problem>>
         env: data::env(spec, &mut problems),
         variables,
         scenarios,
+        server: server::server(spec, &mut problems),
         heartbeat_timeout: spec.runners.heartbeat_timeout,
         timeline_width: Micros::from_secs(1),
     };
     let criteria = criteria::criteria(&spec.criteria, &plan, &mut problems);
     criteria::searches(&plan, &mut problems);
+    baseline::baseline(spec, &mut problems);
     runners(spec, &plan, &mut problems);
+    store::store(spec, &mut problems);
     if problems.0.is_empty() {
         plan.timeline_width = Micros::from_secs(plan.likely().0.div_ceil(MAX_BUCKETS * 1_000_000).max(1));
         limits(&plan, &mut problems);

@@ -20,7 +20,7 @@ pub use layout::{CellAddress, Layout};
 pub use model::{
     Action, Body, Check, CheckKind, Condition, Connections, Criterion, DataSet, Extract, ExtractFrom, Flow, Format,
     Group, Keep, Level, Load, MAX_REDIRECTS, Node, PLAN_VERSION, Piece, Place, Plan, Protocol, Request, Role, Scenario,
-    Scope, Search, Source, Step, Target, ThinkTime, Tls, Variable, WebSocket,
+    Scope, Search, ServerMetrics, ServerQuery, Source, Step, Target, ThinkTime, Tls, Variable, WebSocket,
 };
 pub use segment::Segment;
 pub use size::{CostModel, Sizing, size};

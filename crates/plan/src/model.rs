@@ -1,6 +1,7 @@
 //! The plan: what a runner executes, fully resolved. It travels as JSON in the run's `ConfigMap`.
 
 mod run;
+mod server;
 mod step;
 mod target;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::arrivals::RateCurve;
 use crate::curve::UserCurve;
 
+pub use server::{ServerMetrics, ServerQuery};
 pub use step::{
     Action, Body, Check, CheckKind, Condition, Extract, ExtractFrom, Flow, Group, MAX_REDIRECTS, Node, Piece, Request,
     Step, WebSocket,
@@ -20,7 +22,7 @@ pub use step::{
 pub use target::{Connections, Keep, Protocol, Target, Tls};
 
 /// Raised by every change to [`Plan`] that an older runner would execute differently.
-pub const PLAN_VERSION: u32 = 3;
+pub const PLAN_VERSION: u32 = 4;
 
 /// What to execute, over all runners.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct Plan {
     pub variables: Vec<String>,
     /// What to send: the scenarios of the spec in their order, then setup, then teardown, where there are such.
     pub scenarios: Vec<Scenario>,
+    /// What the target is asked of itself; none if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerMetrics>,
     /// A runner that has not heard from its conductor for so long stops its load by itself.
     pub heartbeat_timeout: Micros,
     /// Width of a bucket of the timeline. All runners use the same, so that they merge bucket by bucket.

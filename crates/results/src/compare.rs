@@ -71,7 +71,7 @@ pub struct ComparedRun {
     /// When the load began, in RFC 3339; absent if it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
-    /// The verdict of its own criteria.
+    /// Its verdict.
     pub verdict: Verdict,
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::{Strain, saturation};
+use crate::server::ServerAnswer;
 use crate::shortfall::{dropped, starved, unfinished};
 use crate::snapshot::{Aborted, EndCause, LevelRecord, RunnerState};
 use crate::totals::{RunnerTotals, Totals};
@@ -81,6 +82,8 @@ pub struct Circumstances {
     pub error: Option<String>,
     /// The criterion that ended the run, and what was seen in its window. It has failed, whatever the whole run says.
     pub aborted: Option<Aborted>,
+    /// What Prometheus said of the target meanwhile.
+    pub server: Vec<ServerAnswer>,
 }
 
 /// A runner that is gone.

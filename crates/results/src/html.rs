@@ -11,6 +11,7 @@ mod generator;
 mod number;
 mod plain;
 mod scenarios;
+mod server;
 mod table;
 mod verdict;
 
@@ -18,6 +19,9 @@ use maud::{Markup, html};
 
 use crate::report::Report;
 use crate::words::safe;
+
+/// The heading of what the target said of itself.
+const TARGET: &str = "The target's own metrics";
 
 /// The report as a page of HTML. Foreign text in it is escaped, and the page's policy keeps what is in it from running or
 /// from asking the network for anything.
@@ -28,6 +32,7 @@ pub fn render(report: &Report) -> String {
         nav aria-label="Sections" { @for (id, words) in sections(report) { a href={ "#" (id) } { (words) } " " } }
         main {
             (section("criteria", "Criteria", &verdict::criteria(report)))
+            @if let Some(baseline) = &report.baseline { (section("baseline", "Baseline", &verdict::baseline(baseline))) }
             (section("findings", "What to conclude", &verdict::findings(report)))
             (verdict::doubts(report))
             (section("scenarios", "Scenarios", &html! {
@@ -35,6 +40,7 @@ pub fn render(report: &Report) -> String {
                 (scenarios::each(report))
             }))
             (section("time", "Over time", &charts::over_time(report)))
+            @if !report.server.is_empty() { (section("server", TARGET, &server::server(report))) }
             (section("latency", "Latency", &charts::distribution(report)))
             (section("errors", "Errors", &errors::errors(report)))
             (section("generator", "Load generator", &html! {
@@ -56,17 +62,25 @@ fn section(id: &str, heading: &str, body: &Markup) -> Markup {
 fn sections(report: &Report) -> Vec<(&'static str, &'static str)> {
     let all = [
         ("criteria", "Criteria"),
+        ("baseline", "Baseline"),
         ("findings", "Conclusions"),
         ("doubts", "Doubts"),
         ("scenarios", "Scenarios"),
         ("time", "Over time"),
+        ("server", TARGET),
         ("latency", "Latency"),
         ("errors", "Errors"),
         ("generator", "Generator"),
         ("spec", "Test"),
         ("help", "How to read this"),
     ];
-    all.into_iter().filter(|(id, _)| *id != "doubts" || !report.doubts.is_empty()).collect()
+    let is_there = |id: &str| match id {
+        "baseline" => report.baseline.is_some(),
+        "doubts" => !report.doubts.is_empty(),
+        "server" => !report.server.is_empty(),
+        _ => true,
+    };
+    all.into_iter().filter(|(id, _)| is_there(id)).collect()
 }
 
 /// The spec as YAML, as its author would write it.

@@ -10,6 +10,9 @@
 //! | load is missing: a runner lost, stopped early or not heard of at the end, the run stopped, iterations not done, runners apart | `Untrusted` | a rate, a count or a time was too low, or the share of bad answers: more load could have raised them |
 //! | either | `Untrusted` | `!=` on such a figure does not hold (`==` counts as too high or too low, as it is) |
 //!
+//! The target's own metrics are not the generator's to falsify: a time among them is no latency, and a count has none of
+//! its errors in it. Load that is missing explains what is too low, as everywhere.
+//!
 //! What no doubt explains stays `Fail`: a share of errors that is too high, a share of good answers that is too low, a
 //! count that is too high; and, while the generator kept up, a time that is too long: less load than planned makes
 //! nothing slower.
@@ -22,6 +25,7 @@ use proofload_plan::{Criterion, Plan, Scope};
 
 use crate::doubt::{Doubt, is_good};
 use crate::part::{Part, Region};
+use crate::server::{self, ServerAnswer};
 use crate::snapshot::Aborted;
 use crate::totals::Totals;
 
@@ -46,6 +50,8 @@ pub struct Judgement {
     pub outcome: CriterionOutcome,
     /// Whether it ended the run; `observed` is then of the window that did.
     pub aborted: bool,
+    /// Why there was nothing to judge by, where that is not plain.
+    pub note: Option<String>,
 }
 
 /// Judges criteria, in their order. The one that ended the run, if one did, has failed with what was seen then.
@@ -55,9 +61,10 @@ pub fn judge(
     totals: &Totals,
     doubts: &[Doubt],
     aborted: Option<Aborted>,
+    answers: &[ServerAnswer],
 ) -> Vec<Judgement> {
     let judge = |(place, criterion)| {
-        let judgement = judge_one(plan, criterion, totals, doubts);
+        let judgement = judge_one(plan, criterion, totals, doubts, answers);
         match aborted.filter(|aborted| aborted.criterion as usize == place) {
             Some(Aborted { observed, .. }) => Judgement {
                 observed: Some(Value { unit: criterion.expr.unit(), amount: observed }),
@@ -76,7 +83,21 @@ pub fn judge(
     criteria.iter().enumerate().map(judge).collect()
 }
 
-fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doubt]) -> Judgement {
+fn judge_one(
+    plan: &Plan,
+    criterion: &Criterion,
+    totals: &Totals,
+    doubts: &[Doubt],
+    answers: &[ServerAnswer],
+) -> Judgement {
+    if let Metric::Server(_) = criterion.expr.metric {
+        let observed = server::observe(plan, criterion, totals, answers);
+        let outcome = match observed {
+            Err(_) => CriterionOutcome::NoData,
+            Ok(value) => weigh(&criterion.expr, value, doubts, OwnErrors::NONE),
+        };
+        return judgement(criterion, observed.as_ref().ok().copied(), outcome, observed.err());
+    }
     let region = Region::of(&criterion.expr, criterion.scope, criterion.during.as_deref());
     let part = Part::of(plan, totals, region);
     let observed = part.observe(&criterion.expr);
@@ -84,6 +105,15 @@ fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doub
         None => CriterionOutcome::NoData,
         Some(value) => weigh(&criterion.expr, value, doubts, OwnErrors::of(totals, &part)),
     };
+    judgement(criterion, observed, outcome, None)
+}
+
+fn judgement(
+    criterion: &Criterion,
+    observed: Option<f64>,
+    outcome: CriterionOutcome,
+    note: Option<String>,
+) -> Judgement {
     Judgement {
         text: criterion.text.clone(),
         of: criterion.of.clone(),
@@ -94,6 +124,7 @@ fn judge_one(plan: &Plan, criterion: &Criterion, totals: &Totals, doubts: &[Doub
         observed: observed.map(|amount| Value { unit: criterion.expr.unit(), amount }),
         outcome,
         aborted: false,
+        note,
     }
 }
 
@@ -105,6 +136,9 @@ struct OwnErrors {
 }
 
 impl OwnErrors {
+    /// Where none can be.
+    const NONE: Self = Self { share: -1.0, count: -1.0 };
+
     /// At most all of the run's are in the part.
     fn of(totals: &Totals, part: &Part) -> Self {
         let generators = totals.runners.values().map(|runner| &runner.generator);
@@ -120,7 +154,7 @@ impl OwnErrors {
             Unit::Share => distance <= self.share,
             Unit::Count => distance <= self.count,
             // Who waits for a connection sends less; what was sent took as long as it took.
-            _ => !expr.metric.is_distribution(),
+            _ => !expr.metric.is_distribution() && !matches!(expr.metric, Metric::Server(_)),
         }
     }
 }

@@ -8,6 +8,9 @@
 //! | no samples, or figures that cannot be trusted | an error: CI systems show these as broken rather than failed, which is what an inconclusive run is |
 //! | the run could not be executed | skipped; one case more, which is an error, says why |
 //!
+//! What came of holding it against its baseline is a case `baseline` of the run, judged by the same table; it is skipped
+//! while there is no earlier run.
+//!
 //! There is a failure or an error exactly where the verdict is `Failed`, `Inconclusive` or `Error`, so that a CI system
 //! that looks at this file decides as one that looks at the exit code: where no criterion says so, a case `verdict` does.
 
@@ -20,6 +23,7 @@ use proofload_api::units::short_time;
 use proofload_api::{Micros, Verdict};
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 
+use crate::baseline::BaselineReport;
 use crate::figures::Figures;
 use crate::moment::moment;
 use crate::reason::observed;
@@ -43,6 +47,7 @@ pub fn render(report: &Report) -> String {
     };
     let of_scenarios: Vec<Vec<TestCase>> = (0..report.scenarios.len()).map(|place| cases(Some(place))).collect();
     let mut of_run = cases(None);
+    of_run.extend(report.baseline.as_ref().map(|baseline| baseline_case(report, baseline)));
     of_run.extend(verdict(report, of_run.iter().chain(of_scenarios.iter().flatten())));
     suites.add_test_suite(run_suite(report, of_run));
     for (scenario, cases) in report.scenarios.iter().zip(of_scenarios) {
@@ -121,6 +126,21 @@ fn case(report: &Report, criterion: &CriterionReport, class: &str) -> TestCase {
         }
     };
     named(name, class, status, output)
+}
+
+/// The case of what the run was held against.
+fn baseline_case(report: &Report, baseline: &BaselineReport) -> TestCase {
+    let said = safe(&baseline.message);
+    let (status, output) = match baseline.outcome {
+        None => (skipped(&said), None),
+        Some(CriterionOutcome::Pass) => (TestCaseStatus::success(), Some(said)),
+        Some(CriterionOutcome::Fail) => {
+            let lines: Vec<String> = baseline.regressions().map(|line| safe(&line)).collect();
+            (broken(NonSuccessKind::Failure, &said, "Fail", &lines.join("\n")), None)
+        }
+        Some(outcome) => (broken(NonSuccessKind::Error, &said, &outcome.to_string(), ""), None),
+    };
+    named("baseline".to_owned(), &class_name(report, None), status, output)
 }
 
 /// What is said of a criterion that did not hold.

@@ -5,6 +5,7 @@
 //! Data flows one way: [`Snapshot`]s of the runners are collected in a [`SnapshotSet`], summed into [`Totals`], doubted
 //! ([`doubts`]), judged ([`judge`](judge::judge), [`verdict`](judge::verdict)), and written down in a [`Report`].
 
+pub mod baseline;
 pub mod cell;
 pub mod compare;
 pub mod csv;
@@ -28,6 +29,7 @@ pub mod pressure;
 mod reason;
 pub mod report;
 pub mod search;
+pub mod server;
 pub mod setup;
 mod shortfall;
 mod shown;
@@ -39,6 +41,7 @@ pub mod totals;
 pub mod window;
 mod words;
 
+pub use baseline::{Baseline, BaselineReport, Earlier};
 pub use cell::{Cell, CheckCount, EncodedCell, Sample};
 pub use compare::{Comparison, Tolerance};
 pub use distribution::{Distribution, InvalidDistribution};
@@ -53,6 +56,7 @@ pub use part::{Part, Region};
 pub use phase::phase;
 pub use pressure::{Pressure, Ratio};
 pub use report::{Input, Report};
+pub use server::{ServerAnswer, ServerFigures, ServerReport, ServerStage, ServerUnit};
 pub use snapshot::{
     Aborted, EncodedBucket, EndCause, ErrorRecord, GeneratorRecord, LevelRecord, RunnerState, ScenarioProgress,
     Snapshot, StepResult, StopNote,

@@ -6,6 +6,7 @@
 pub(crate) mod escape;
 mod page;
 mod sections;
+mod server;
 
 use std::fmt::Write as _;
 
@@ -23,6 +24,7 @@ pub fn render(report: &Report) -> String {
     headline(report, &mut page);
     for section in [
         sections::criteria,
+        sections::baseline,
         conclusions,
         sections::doubts,
         sections::scenarios,
@@ -34,6 +36,7 @@ pub fn render(report: &Report) -> String {
         sections::checks,
         sections::changes,
         sections::over_time,
+        server::server,
         sections::generator,
     ] {
         page.shared(|page| section(report, page));

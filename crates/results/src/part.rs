@@ -203,9 +203,13 @@ impl Part {
             Metric::BytesOut => cell.bytes_out,
             Metric::Status(status) => cell.statuses.get(status).copied().unwrap_or(0),
             Metric::Outcome(outcome) => cell.count(*outcome),
-            Metric::Latency(_) | Metric::ServiceTime | Metric::Lateness | Metric::Dropped | Metric::Check(_) => {
-                return None;
-            }
+            // What is no count was observed before; what the target says of itself is in no part.
+            Metric::Latency(_)
+            | Metric::ServiceTime
+            | Metric::Lateness
+            | Metric::Dropped
+            | Metric::Check(_)
+            | Metric::Server(_) => return None,
         };
         // What the end of the run interrupted was neither answered nor failed.
         let answered = cell.requests().saturating_sub(cell.count(Outcome::Interrupted));
@@ -240,8 +244,8 @@ fn aggregate(aggregate: Aggregate, times: &Times) -> Option<f64> {
         Aggregate::Stddev => stddev,
         Aggregate::Med => return percentile(50.0),
         Aggregate::Percentile(p) => return percentile(p),
-        // The grammar admits neither of a time.
-        Aggregate::Count | Aggregate::Rate => return None,
+        // The grammar admits none of these of a time.
+        Aggregate::Count | Aggregate::Rate | Aggregate::Last | Aggregate::Slope => return None,
     };
     (!times.is_empty()).then_some(value)
 }

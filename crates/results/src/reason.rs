@@ -20,13 +20,14 @@ pub(crate) fn reason(report: &Report) -> String {
     match report.verdict {
         Verdict::Error => sentences.push(error(report)),
         Verdict::Passed => sentences.push(passed(report)),
-        Verdict::Failed => sentences.push(failed(report)),
+        Verdict::Failed => sentences.extend(failed(report)),
         Verdict::Inconclusive => sentences.extend(no_samples(report)),
         Verdict::Unjudged => {
             sentences.push(format!("There are no criteria to judge by. {}", put_on(report)));
         }
     }
     if report.verdict != Verdict::Error {
+        sentences.extend(report.baseline.iter().map(|baseline| baseline.message.clone()));
         sentences.extend(report.scenarios.iter().filter_map(found));
         sentences.extend(concluded(report));
         let notes = report.findings.iter().filter(|finding| finding.kind == FindingKind::Note);
@@ -82,6 +83,10 @@ fn judged(report: &Report) -> impl Iterator<Item = &CriterionReport> {
 }
 
 fn passed(report: &Report) -> String {
+    if judged(report).next().is_none() {
+        // By its baseline alone.
+        return put_on(report);
+    }
     // Those that only warn are criteria too: all of them are counted where all of them held.
     let warnings: Vec<&CriterionReport> =
         report.criteria.iter().filter(|criterion| criterion.severity == Severity::Warn).collect();
@@ -100,21 +105,22 @@ fn passed(report: &Report) -> String {
     format!("{held}{but}. {}", put_on(report))
 }
 
-fn failed(report: &Report) -> String {
+/// Nothing where only the baseline says so.
+fn failed(report: &Report) -> Option<String> {
     // One that ended the run has failed it, whatever its severity.
     let is_judged = |criterion: &&CriterionReport| criterion.severity == Severity::Fail || criterion.aborted;
     let judged = || report.criteria.iter().filter(is_judged);
     let broken: Vec<_> = judged().filter(|criterion| criterion.outcome == CriterionOutcome::Fail).collect();
     if let Some(ended) = aborted(report) {
         let others: Vec<_> = broken.into_iter().filter(|criterion| !criterion.aborted).collect();
-        return match others.len() {
+        return Some(match others.len() {
             0 => ended.text.clone(),
             1 => format!("{} Another criterion did not hold either: {}.", ended.text, named(&others)),
             more => format!("{} {more} other criteria did not hold either: {}.", ended.text, named(&others)),
-        };
+        });
     }
     let of = things(judged().count() as u64, "criterion").replace("criterions", "criteria");
-    format!("{} of {of} did not hold: {}.", broken.len(), named(&broken))
+    (!broken.is_empty()).then(|| format!("{} of {of} did not hold: {}.", broken.len(), named(&broken)))
 }
 
 /// What is said of the criterion that ended the run, if one did.
@@ -140,13 +146,25 @@ fn no_samples(report: &Report) -> Option<String> {
     if report.summary.requests == 0 {
         return Some("No request was sent, so there is nothing to judge.".to_owned());
     }
-    let empty: Vec<_> = judged(report).filter(|criterion| criterion.outcome == CriterionOutcome::NoData).collect();
-    let named: Vec<&str> = empty.iter().take(MOST_NAMED).map(|criterion| criterion.expr.trim()).collect();
-    (!empty.is_empty()).then(|| {
+    let empty = || judged(report).filter(|criterion| criterion.outcome == CriterionOutcome::NoData);
+    let told: Vec<String> = empty().filter_map(why).take(MOST_NAMED).collect();
+    let named: Vec<&str> =
+        empty().filter(|one| one.note.is_none()).map(|one| one.expr.trim()).take(MOST_NAMED).collect();
+    let unexplained = (!named.is_empty()).then(|| {
         let answered = report.summary.latency.is_some();
         let why = if answered { "" } else { " No request got an answer." };
         format!("There were no samples for {}.{why}", named.join("; "))
-    })
+    });
+    let all: Vec<String> = unexplained.into_iter().chain(told).collect();
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
+/// Why there was nothing to judge a criterion by, where it says so itself.
+fn why(criterion: &CriterionReport) -> Option<String> {
+    /// Of foreign text, what fits into a sentence.
+    const MOST: usize = 200;
+    let note: String = safe(criterion.note.as_ref()?).chars().take(MOST).collect();
+    Some(format!("There is nothing to judge {} by: {}", criterion.expr.trim(), sentence(&note)))
 }
 
 /// What the target was put under: `48,210 requests in 1m, 0.2% failed.`

@@ -21,11 +21,13 @@ pub(crate) use steered::search as search_report;
 pub use steered::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
 pub use timeline::{Timeline, TimelineBucket};
 
+use crate::baseline::BaselineReport;
 use crate::doubt::Doubt;
 use crate::figures::Figures;
 use crate::finding::{self, Finding};
 use crate::health::Generator;
 use crate::judge::verdict;
+use crate::server::ServerReport;
 
 /// Raised by every change of [`Report`] that breaks a reader.
 ///
@@ -80,6 +82,9 @@ pub struct Report {
     pub changes: Vec<ChangeReport>,
     /// Each criterion, in the order of the spec.
     pub criteria: Vec<CriterionReport>,
+    /// What came of holding the run against an earlier one; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineReport>,
     /// Why the figures may not be what they seem; no verdict is `Passed` with one.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
@@ -90,6 +95,9 @@ pub struct Report {
     pub timeline: Timeline,
     /// Errors in words, the most frequent first.
     pub errors: Vec<ErrorReport>,
+    /// What the target's own metrics were, as Prometheus has them; in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub server: Vec<ServerReport>,
     /// The load generator's own health.
     pub generator: Generator,
     /// Each planned runner.
@@ -270,6 +278,9 @@ pub struct CriterionReport {
     pub observed: Option<f64>,
     /// What became of it.
     pub outcome: CriterionOutcome,
+    /// Why there was nothing to judge by, where that is not plain. Foreign text: escape it before it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// When a criterion ends the run.
@@ -345,7 +356,7 @@ impl Report {
     }
 
     /// Builds the most detailed report that fits: the timeline gets coarser first, then the figures of each step in each
-    /// stage go, then the spec. Percentiles are always of merged histograms, which is why this cannot be done to a
+    /// stage go, then those of the baseline that are not worse, then the spec. Percentiles are always of merged histograms, which is why this cannot be done to a
     /// report that exists.
     pub fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Self) -> bool) -> Self {
         build::build_to_fit(input, fits)
@@ -361,6 +372,8 @@ impl Report {
             return Verdict::Failed;
         }
         let criteria = self.criteria.iter().map(|criterion| (criterion.severity, criterion.outcome));
+        let baseline = self.baseline.as_ref().and_then(|baseline| baseline.outcome);
+        let criteria = criteria.chain(baseline.map(|outcome| (Severity::Fail, outcome)));
         let is_complete = |runner: &RunnerReport| runner.state == RunnerEnd::Completed;
         match verdict(criteria, &self.doubts) {
             Verdict::Passed if !self.runners.iter().all(is_complete) => Verdict::Inconclusive,

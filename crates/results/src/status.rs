@@ -2,19 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use proofload_api::criterion::{Expr, Unit, Value};
 use proofload_api::status::{
-    CriterionStatus, FiguresStatus, GeneratorStatus, ScenarioStatus, SearchStatus, SearchStepStatus,
+    CriterionStatus, FiguresStatus, GeneratorStatus, MeasuredStatus, ScenarioStatus, SearchStatus, SearchStepStatus,
+    ServerMetricStatus,
 };
 use proofload_api::units::{short_share, short_time};
 
-use crate::figures::Figures;
+use crate::figures::{Figures, TimeFigures};
 use crate::health::Generator;
 use crate::judge::Judgement;
 use crate::merge::SnapshotSet;
 use crate::reason::observed;
 use crate::report::{CriterionReport, Report, ScenarioReport, SearchReport, search_report};
+use crate::server::ServerReport;
 use crate::snapshot::LevelRecord;
+use crate::words::{rounded, safe};
 use proofload_plan::Plan;
+
+/// The most bytes of foreign text in a status.
+const MAX_MESSAGE: usize = 100;
 
 impl From<&Figures> for FiguresStatus {
     fn from(figures: &Figures) -> Self {
@@ -57,7 +64,25 @@ impl From<&CriterionReport> for CriterionStatus {
             during: criterion.during.clone(),
             severity: criterion.severity,
             observed: observed(criterion),
+            value: value(criterion).map(decimal).unwrap_or_default(),
             outcome: criterion.outcome,
+        }
+    }
+}
+
+impl From<&ServerReport> for ServerMetricStatus {
+    fn from(server: &ServerReport) -> Self {
+        let mut message = server.error.as_deref().map(safe).unwrap_or_default();
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        let Some(figures) = &server.figures else { return Self { message, ..Self::default() } };
+        let shown = |value| server.unit.shown(value);
+        Self {
+            min: shown(figures.min),
+            avg: shown(figures.avg),
+            max: shown(figures.max),
+            last: shown(figures.last),
+            slope: figures.shown_slope(),
+            message,
         }
     }
 }
@@ -70,9 +95,41 @@ impl From<&Judgement> for CriterionStatus {
             during: judgement.during.clone(),
             severity: judgement.severity,
             observed: judgement.observed.map_or_else(|| "-".to_owned(), |value| value.to_string()),
+            value: judgement.observed.map(|value| decimal(in_base_units(value))).unwrap_or_default(),
             outcome: judgement.outcome,
         }
     }
+}
+
+impl From<&Report> for MeasuredStatus {
+    fn from(report: &Report) -> Self {
+        let summary = &report.summary;
+        let seconds = |micros: u64| decimal(micros as f64 / 1e6);
+        let latency = |of: fn(&TimeFigures) -> u64| summary.latency.as_ref().map(of).map(seconds).unwrap_or_default();
+        Self {
+            requests_per_second: decimal(summary.rate),
+            error_ratio: summary.error_share().map(decimal).unwrap_or_default(),
+            p95: latency(|times| times.p95),
+            p99: latency(|times| times.p99),
+            start_skew: seconds(report.generator.skew),
+        }
+    }
+}
+
+/// What a criterion saw, in base units. One of a later version, whose unit is not known here, has none.
+fn value(criterion: &CriterionReport) -> Option<f64> {
+    let unit = criterion.expr.parse::<Expr>().ok()?.unit();
+    Some(in_base_units(Value { unit, amount: criterion.observed? }))
+}
+
+/// Seconds where values are times; all others are in base units already.
+fn in_base_units(value: Value) -> f64 {
+    if value.unit == Unit::Time { value.amount / 1e6 } else { value.amount }
+}
+
+/// A number without an exponent, exact to a billionth.
+fn decimal(number: f64) -> String {
+    rounded(number, 9).to_string()
 }
 
 impl From<&Generator> for GeneratorStatus {

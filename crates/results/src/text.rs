@@ -2,6 +2,7 @@
 
 mod conclusions;
 mod sections;
+mod server;
 mod spark;
 mod steered;
 mod table;
@@ -38,6 +39,7 @@ pub fn render(report: &Report, style: Style) -> String {
     let mut text = headline(report, style);
     for section in [
         sections::criteria,
+        sections::baseline,
         conclusions::findings,
         conclusions::scenarios,
         sections::load,
@@ -49,6 +51,7 @@ pub fn render(report: &Report, style: Style) -> String {
         sections::stages,
         sections::answers,
         sections::over_time,
+        server::server,
         sections::errors,
         sections::ends,
         sections::generator,

@@ -44,7 +44,8 @@ pub(crate) fn job(test: &LoadTest, compiled: &Compiled, site: &Site<'_>) -> Job 
     let runners = &test.spec.runners;
     let count = compiled.sizing.runners.cast_signed();
     let seconds = |time: proofload_api::Micros| i64::try_from(time.0.div_ceil(1_000_000)).unwrap_or(i64::MAX);
-    let deadline = seconds(runners.start_deadline) + seconds(compiled.plan.longest()) + MARGIN;
+    let asking = compiled.plan.server.as_ref().map(proofload_plan::ServerMetrics::longest).unwrap_or_default();
+    let deadline = seconds(runners.start_deadline) + seconds(compiled.plan.longest()) + seconds(asking) + MARGIN;
     Job {
         metadata: metadata(test, run_name(test)),
         spec: Some(JobSpec {

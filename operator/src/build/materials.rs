@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMapKeySelector, ConfigMapProjection, EnvVar, EnvVarSource, KeyToPath, ProjectedVolumeSource,
     SecretKeySelector, SecretProjection, Volume, VolumeProjection,
 };
+use kube::ResourceExt;
 use proofload_api::data::KeyRef;
 use proofload_api::{LoadTest, Problem};
 use proofload_plan::{Place, Plan, Source, Variable};
@@ -29,6 +30,17 @@ pub(crate) fn problems(plan: &Plan) -> Vec<Problem> {
             .hint("a cluster knows no file of yours: put it into a ConfigMap or a Secret of the test's namespace")
     };
     local.map(problem).collect()
+}
+
+/// What a cluster cannot hold a test against: a file, and itself.
+pub(crate) fn baseline_problem(test: &LoadTest) -> Option<Problem> {
+    let baseline = test.spec.baseline.as_ref()?;
+    if let Some(path) = &baseline.file {
+        let problem = Problem::new("spec.baseline.file", "another baseline in a cluster", format!("{path:?}"));
+        return Some(problem.hint("a cluster knows no file of yours: put it into a ConfigMap of the test's namespace"));
+    }
+    let name = baseline.load_test.as_ref().filter(|name| **name == test.name_any())?;
+    Some(Problem::new("spec.baseline.loadTest", "another LoadTest than this one", format!("{name:?}")))
 }
 
 /// Data sets and files, each with the directory that it is in.
@@ -164,6 +176,25 @@ mod tests {
         assert_eq!(secret, json!({"name": "A", "valueFrom": {"secretKeyRef": reference.clone()}}));
         let open = shown(None, Some(Place::ConfigMap(key("logins", "token"))));
         assert_eq!(open, json!({"name": "A", "valueFrom": {"configMapKeyRef": reference}}));
+    }
+
+    #[test]
+    fn a_test_is_held_neither_against_a_file_of_a_laptop_nor_against_itself() {
+        let (mut test, _) = plan();
+        let mut said = |baseline: serde_json::Value| {
+            test.spec.baseline = serde_json::from_value(baseline).unwrap();
+            baseline_problem(&test).map(|problem| problem.to_string()).unwrap_or_default()
+        };
+        assert_eq!(said(json!({"loadTest": "checkout-1"})), "");
+        assert_eq!(
+            said(json!({"loadTest": "checkout"})),
+            "spec.baseline.loadTest: expected another LoadTest than this one, got \"checkout\""
+        );
+        assert!(
+            said(json!({"file": "main.json"}))
+                .starts_with("spec.baseline.file: expected another baseline in a cluster")
+        );
+        assert_eq!(said(json!(null)), "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod config_map;
 pub(crate) mod job;
 pub(crate) mod materials;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

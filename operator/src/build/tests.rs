@@ -48,7 +48,7 @@ pub(super) fn made(value: &Value) -> (LoadTest, Compiled) {
 }
 
 #[track_caller]
-fn assert_golden(name: &str, object: &Value) {
+pub(super) fn assert_golden(name: &str, object: &Value) {
     let path = format!("{}/src/build/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     let came = format!("{object:#}\n");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -117,6 +117,17 @@ fn a_lost_runner_does_not_come_back_and_the_job_ends_by_itself() {
     let longest = (test.spec.runners.start_deadline + compiled.plan.longest()).0 / 1_000_000;
     let deadline = spec.active_deadline_seconds.unwrap().cast_unsigned();
     assert!(deadline > longest && deadline <= longest + 120, "{deadline} s for a run of {longest} s");
+}
+
+#[test]
+fn the_deadline_of_a_soak_is_its_length_and_some_minutes() {
+    for (hold, seconds) in [("72h", 72 * 3600), ("29d", 29 * 86_400)] {
+        let mut value = small();
+        value["spec"]["scenarios"][0]["users"] = json!({"stages": [{"to": 10, "hold": hold}]});
+        let (test, compiled) = made(&value);
+        let deadline = job(&test, &compiled, &SITE).spec.unwrap().active_deadline_seconds.unwrap();
+        assert!((seconds + 60..seconds + 600).contains(&deadline), "{deadline} s for {hold}");
+    }
 }
 
 #[test]

@@ -3,13 +3,16 @@
 //! Each line is a pass: `TIME WHAT HAPPENED: WHAT IS DONE; again WHEN`. Below it stands what status and events say that
 //! is new.
 
+mod copies;
 mod shapes;
 mod story;
 
+use proofload_api::Problem;
 use proofload_conductor::RunnerView;
 use proofload_results::EndCause::{Completed, Stopped, Terminated};
 use proofload_results::RunnerState;
 
+use crate::memory::ServerSight;
 use crate::observe::JobSight;
 use story::Story;
 
@@ -372,4 +375,71 @@ fn a_run_whose_end_is_overdue_is_looked_at_less_and_less_often() {
 231s requests are under way: watch; again in 1s
 ";
     assert_eq!(after_begin(&story), expected);
+}
+
+#[test]
+fn a_baseline_that_is_not_there_ends_the_test_before_any_load() {
+    let mut story = one_runner();
+    story.baseline =
+        Some(Problem::new("spec.baseline.loadTest", "a run that is over", "there is no LoadTest checkout-1"));
+    story.pass(0, "made").pass(9, "it may still come").pass(10, "it does not come").pass(11, "nothing happens");
+    let expected = "\
+0s made: rest; again in 1s
+9s it may still come: rest; again in 1s
+10s it does not come: reject for 1 problems; again when something happens
+    status: Finished, Error: The spec has 1 problem, nothing was created: spec.baseline.loadTest: expected a run that is over, got there is no LoadTest checkout-1
+    Warning event: Invalid
+11s nothing happens: rest; again when something happens
+";
+    assert_eq!(story.told(), expected);
+    let mut story = one_runner();
+    story.baseline =
+        Some(Problem::new("spec.baseline.loadTest", "a run that is over", "there is no LoadTest checkout-1"));
+    story.pass(0, "made");
+    story.baseline = None;
+    story.pass(1, "it was applied a moment later");
+    assert!(story.told().contains("1s it was applied a moment later: create"), "{}", story.told());
+}
+
+/// A run of one runner that asks Prometheus, under load.
+fn asking() -> Story {
+    let metrics = "criteria: [{expr: rate(errors) < 1%}, {expr: max(server.memory) < 1Gi}]
+  prometheus: {url: http://prometheus, wait: 30s}
+  serverMetrics: {memory: {query: sum(up)}}";
+    let yaml = TWO_RUNNERS.replace("criteria: [{expr: rate(errors) < 1%}]", metrics);
+    under_load(with(&yaml, "count: 2", "count: 1"))
+}
+
+#[test]
+fn prometheus_is_asked_once_the_load_is_over_and_waited_for_with_a_bound() {
+    let mut story = asking();
+    story.all_ended(200, Completed);
+    story.pass(201, "it has ended");
+    story.server = ServerSight::Asked { lasting: proofload_api::Micros::from_secs(2) };
+    story.pass(203, "Prometheus is awaited");
+    story.server = ServerSight::Asked { lasting: proofload_api::Micros::from_secs(65) };
+    story.pass(266, "there is no answer");
+    let expected = "\
+201s it has ended: ask about 0 to 200000000; again in 500ms
+    status: Finishing: The load is over; waiting for what Prometheus says of the target
+    Normal event: AskingPrometheus
+203s Prometheus is awaited: ask about 0 to 200000000; again in 500ms
+266s there is no answer: conclude; again when something happens
+    status: Finished, Inconclusive: There is nothing to judge max(server.memory) < 1Gi by: Prometheus was not asked, since no load was put on.
+    Warning event: Inconclusive
+";
+    assert_eq!(after_begin(&story), expected);
+}
+
+#[test]
+fn nobody_waits_for_an_answer_that_is_there_or_will_not_come() {
+    let mut story = asking();
+    story.all_ended(200, Completed);
+    story.server = ServerSight::Answered;
+    story.pass(201, "it has ended, and answered");
+    assert!(after_begin(&story).contains("answered: conclude"), "{}", story.told());
+    let mut story = asking();
+    story.runners[0] = gone("evicted");
+    story.pass(90, "the only runner is gone");
+    assert!(after_begin(&story).contains("gone: conclude"), "{}", story.told());
 }

@@ -6,15 +6,15 @@ use proofload_api::{LoadTestStatus, Verdict};
 use crate::observe::World;
 
 /// The longest message, in bytes: events take 1,024, and status, which repeats it in every condition, at most 64 KiB.
-pub(super) const MAX_MESSAGE: usize = 1_000;
+pub(super) const MAX_MESSAGE: usize = 800;
 /// The longest list of problems: all of them, in `status.message` alone, of a status that has nothing else to say.
-pub(super) const MAX_PROBLEMS: usize = 16_000;
+pub(crate) const MAX_PROBLEMS: usize = 16_000;
 
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     shorten_to(text, MAX_MESSAGE)
 }
 
-pub(super) fn shorten_to(text: &str, most: usize) -> String {
+pub(crate) fn shorten_to(text: &str, most: usize) -> String {
     if text.len() <= most { text.to_owned() } else { format!("{}...", &text[..text.floor_char_boundary(most - 3)]) }
 }
 

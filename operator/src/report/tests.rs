@@ -5,16 +5,16 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use proofload_api::Outcome;
 use proofload_api::admission::admit;
-use proofload_api::status::SearchStepStatus;
+use proofload_api::status::{SearchStepStatus, ServerMetricStatus};
 use proofload_plan::compile;
 use proofload_results::report::{Input, LoadLevel, SearchReport, SearchStepReport};
-use proofload_results::{Circumstances, Figures, Ratio, SnapshotSet};
+use proofload_results::{BaselineReport, Circumstances, Figures, Ratio, SnapshotSet};
 use serde_json::{Value, json};
 
 use super::conditions::MAX_MESSAGE;
 use super::*;
 use crate::decide::Conclusion;
-use crate::observe::JobSight;
+use crate::observe::{JobSight, StoreSight};
 
 /// What the API promises.
 const MAX_STATUS: usize = 64 << 10;
@@ -57,6 +57,9 @@ fn largest() -> World {
             "target": {"baseUrl": "http://t"},
             "scenarios": (0..32).map(scenario).collect::<Vec<Value>>(),
             "criteria": (0..64).map(criterion).collect::<Vec<Value>>(),
+            "results": {"store": {"s3": {
+                "bucket": name("bucket", 0), "prefix": "p".repeat(512), "secret": "reports-s3",
+            }}},
         },
     });
     let test = admit(&test).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -69,15 +72,17 @@ fn largest() -> World {
         runners: Vec::new(),
         figures: None,
         aborted: None,
+        baseline: None,
+        store: StoreSight::Absent,
+        server: crate::memory::ServerSight::Unasked,
     }
 }
 
-#[test]
-fn status_is_at_most_64_kib() {
-    let world = largest();
+/// The report of a run of which nothing was seen.
+fn report_of(world: &World) -> Report {
     let compiled = world.compiled.as_ref().as_ref().unwrap();
     let set = SnapshotSet::new(&compiled.plan, compiled.sizing.runners);
-    let mut report = Report::build(&Input {
+    Report::build(&Input {
         plan: &compiled.plan,
         criteria: &compiled.criteria,
         spec: &Value::Null,
@@ -87,7 +92,34 @@ fn status_is_at_most_64_kib() {
         runners: compiled.sizing.runners,
         totals: &set.totals(&compiled.plan),
         circumstances: &Circumstances::default(),
-    });
+        baseline: None,
+    })
+}
+
+/// What a run's report says that is worse than its baseline.
+fn regression(message: &str) -> BaselineReport {
+    let (name, outcome) = (Some("shop/earlier".to_owned()), Some(CriterionOutcome::Fail));
+    BaselineReport { name, outcome, message: message.to_owned(), comparison: None }
+}
+
+#[test]
+fn a_regression_has_an_event_of_its_own_and_is_in_status() {
+    let world = largest();
+    let mut report = report_of(&world);
+    (report.verdict, report.baseline) = (Verdict::Failed, Some(regression("Worse than shop/earlier: all p95.")));
+    let step = Step::Conclude(Conclusion::Impossible(String::new()));
+    let memory = RunMemory::new(world.compiled.as_ref().clone());
+    let draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
+    let said = draft.events.iter().filter(|(_, reason, _)| *reason == reason::REGRESSION);
+    assert_eq!(said.map(|(.., text)| text.as_str()).collect::<Vec<_>>(), ["Worse than shop/earlier: all p95."]);
+    let status = draft.status.baseline.unwrap();
+    assert_eq!((&*status.name, status.outcome), ("shop/earlier", Some(CriterionOutcome::Fail)));
+}
+
+#[test]
+fn status_is_at_most_64_kib() {
+    let world = largest();
+    let mut report = report_of(&world);
     let figures = Figures {
         requests: u64::MAX,
         outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), u64::MAX)).collect(),
@@ -109,11 +141,18 @@ fn status_is_at_most_64_kib() {
     let search = SearchReport { until: String::new(), answer: None, finished: true, steps: vec![step; 64] };
     report.scenarios.iter_mut().for_each(|scenario| scenario.search = Some(search.clone()));
     report.reason = "🦀".repeat(10_000);
+    report.baseline = Some(regression(&"🦀".repeat(10_000)));
     let step = Step::Conclude(Conclusion::Impossible(String::new()));
     let memory = RunMemory::new(world.compiled.as_ref().clone());
-    let draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
+    let mut draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
+    draft.status.report.as_mut().unwrap().store.as_mut().unwrap().message = "x".repeat(MAX_MESSAGE);
+    // A metric without figures says why there are none.
+    let metric = ServerMetricStatus { message: "x".repeat(100), ..ServerMetricStatus::default() };
+    draft.status.server = (0..16).map(|number| (format!("{number:x>63}"), metric.clone())).collect();
     let size = serde_json::to_string(&draft.status).unwrap().len();
-    assert!(size <= MAX_STATUS, "{size} bytes");
+    let fields = serde_json::to_value(&draft.status).unwrap();
+    let sizes = fields.as_object().unwrap().iter().map(|(name, value)| (name, value.to_string().len()));
+    assert!(size <= MAX_STATUS, "{size} bytes: {:?}", sizes.collect::<Vec<_>>());
 }
 
 #[test]

@@ -206,6 +206,15 @@ impl Runner {
         response.text().await.unwrap()
     }
 
+    /// What a scrape gets that asks for a form: what that is called, and the answer.
+    pub(crate) async fn scrape(&self, accept: &str) -> (String, Vec<u8>) {
+        let request = self.http.get(format!("http://{}/metrics", self.address)).header("Accept", accept);
+        let response = request.timeout(PATIENCE).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let called = response.headers()["content-type"].to_str().unwrap().to_owned();
+        (called, response.bytes().await.unwrap().to_vec())
+    }
+
     /// What the kubelet does to a pod that must go.
     pub(crate) fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();

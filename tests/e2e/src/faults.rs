@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{program, until};
 
-const OPERATOR_NAMESPACE: &str = "proofload-system";
+pub(crate) const OPERATOR_NAMESPACE: &str = "proofload-system";
 
 /// Where the test cluster's state is, which its kubeconfig lies in.
 pub fn cluster_directory() -> Option<PathBuf> {
@@ -61,11 +61,16 @@ impl Node {
     }
 }
 
-/// The operator's pod.
-pub async fn operator_pod(client: &Client) -> Result<Pod> {
+/// Every pod of an operator.
+pub async fn operator_pods(client: &Client) -> Result<Vec<Pod>> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let listed = pods.list(&ListParams::default().labels("app.kubernetes.io/name=proofload")).await?;
-    listed.items.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none()).context("there is no operator")
+    Ok(listed.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+}
+
+/// The operator's pod.
+pub async fn operator_pod(client: &Client) -> Result<Pod> {
+    operator_pods(client).await?.into_iter().next().context("there is no operator")
 }
 
 /// What the operator has logged since its process began.

@@ -1,13 +1,18 @@
-//! What the tests on a real cluster share: a namespace with a counting target, runs, and faults.
+//! What the tests on a real cluster share: a namespace with a counting target, runs, faults, and what processes hold.
 //!
 //! `cargo xtask test` starts the cluster, installs the operator and says where both are by environment variables. Every
 //! wait here is for a condition, with a deadline that says what was there instead.
 
+pub mod dashboards;
 pub mod faults;
+pub mod leaders;
+pub mod processes;
+pub mod prometheus;
 pub mod runs;
 pub mod site;
 
 pub use faults::Node;
+pub use prometheus::{Histograms, Prometheus};
 pub use runs::{Run, load_test};
 pub use site::Site;
 

@@ -30,15 +30,32 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
                 }
                 None => (400, "text/plain", b"expected ?status=CODE&delay=MS&accept=HOW, each optional\n".to_vec()),
             },
-            "/clear" | "/behave" => (405, "text/plain", b"expected POST\n".to_vec()),
+            "/metrics" => {
+                let metrics = shared.leak.metrics(shared.ledger.counts().requests);
+                (200, "text/plain; version=0.0.4", metrics.into_bytes())
+            }
+            "/leak" if request.method == Method::Post => match leak(&request.query) {
+                Some(bytes) => {
+                    shared.leak.keep(bytes);
+                    (204, "", Vec::new())
+                }
+                None => (400, "text/plain", b"expected ?bytes=NUMBER\n".to_vec()),
+            },
+            "/clear" | "/behave" | "/leak" => (405, "text/plain", b"expected POST\n".to_vec()),
             "/healthz" => (200, "text/plain", b"ok\n".to_vec()),
-            _ => (404, "text/plain", b"expected /stats, /clear, /behave or /healthz\n".to_vec()),
+            _ => (404, "text/plain", b"expected /stats, /metrics, /clear, /behave, /leak or /healthz\n".to_vec()),
         };
         let bytes = answer(status, content_type, &body, request.method == Method::Head, close);
         if connection.wire.write_all(&bytes).await.is_err() || close {
             return;
         }
     }
+}
+
+/// `bytes=65536`: what is kept for each request.
+fn leak(query: &str) -> Option<u64> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find_map(|(name, value)| (name == "bytes").then(|| value.parse().ok())?)
 }
 
 /// `status=500&delay=20&accept=reset`: a status from 200 to 599, milliseconds, and what becomes of connections: `close`,

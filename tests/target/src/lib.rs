@@ -52,7 +52,8 @@
 //!
 //! On the admin port: `GET /stats` is [`Counts`] as JSON, `POST /clear` forgets them, `POST /behave?status=500&delay=20`
 //! answers everything so from now on, and `accept=close`, `reset` or `hang` does that to every new connection before
-//! anything is read (`POST /behave` as usual again), `GET /healthz` answers 200.
+//! anything is read (`POST /behave` as usual again), `GET /metrics` is for Prometheus, `POST /leak?bytes=65536` keeps so
+//! many bytes for each request, `GET /healthz` answers 200.
 //!
 //! In HTTP/2, what is particular to HTTP/1.1 is answered by 200; `/garbage`, `/close` and `/reset` concern the connection,
 //! `/keepalive-off` answers and says GOAWAY.
@@ -68,6 +69,7 @@ mod exchange;
 mod fault;
 mod gate;
 mod http2;
+mod memory;
 mod profile;
 mod request;
 mod service;
@@ -154,6 +156,7 @@ impl Options {
 #[derive(Debug)]
 struct Shared {
     ledger: Ledger,
+    leak: memory::Leak,
     gate: Gate,
     service: Service,
     profiles: Profiles,
@@ -174,6 +177,11 @@ impl Shared {
 pub struct CountsHandle(Arc<Shared>);
 
 impl CountsHandle {
+    /// From now on, so many bytes of memory are kept for each request.
+    pub fn leak(&self, bytes: u64) {
+        self.0.leak.keep(bytes);
+    }
+
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
         self.0.ledger.counts()
@@ -197,6 +205,7 @@ impl Target {
         let tls = options.tls.as_ref();
         let shared = Shared {
             ledger: Ledger::default(),
+            leak: memory::Leak::default(),
             gate: Gate::default(),
             service: Service::default(),
             profiles: Profiles::default(),

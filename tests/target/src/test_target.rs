@@ -102,6 +102,11 @@ impl TestTarget {
         self.handle.clear();
     }
 
+    /// From now on, so many bytes of memory are kept for each request, once somebody reads the metrics.
+    pub fn leak(&self, bytes: u64) {
+        self.handle.leak(bytes);
+    }
+
     /// From now on, everything is answered so.
     pub fn behave(&self, behaviour: Behaviour) {
         self.handle.behave(behaviour);

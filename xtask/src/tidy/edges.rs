@@ -12,20 +12,43 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proofload-api", &[]),
     ("proofload-plan", &["proofload-api"]),
     ("proofload-results", &["proofload-api", "proofload-plan"]),
+    ("proofload-schedule", &["proofload-api"]),
     ("proofload-engine", &["proofload-api", "proofload-plan", "proofload-results"]),
+    ("proofload-metrics", &["proofload-results"]),
     ("proofload-conductor", &["proofload-api", "proofload-plan", "proofload-results"]),
+    ("proofload-server-metrics", &["proofload-engine", "proofload-results", "proofload-plan", "proofload-api"]),
     (
         "proofload-runner",
-        &["proofload-engine", "proofload-conductor", "proofload-results", "proofload-plan", "proofload-api"],
+        &[
+            "proofload-engine",
+            "proofload-conductor",
+            "proofload-metrics",
+            "proofload-server-metrics",
+            "proofload-results",
+            "proofload-plan",
+            "proofload-api",
+        ],
     ),
-    ("proofload-operator", &["proofload-conductor", "proofload-results", "proofload-plan", "proofload-api"]),
+    (
+        "proofload-operator",
+        &[
+            "proofload-conductor",
+            "proofload-metrics",
+            "proofload-results",
+            "proofload-plan",
+            "proofload-schedule",
+            "proofload-api",
+        ],
+    ),
     (
         "proofload",
         &[
+            "proofload-server-metrics",
             "proofload-engine",
             "proofload-conductor",
             "proofload-results",
             "proofload-plan",
+            "proofload-schedule",
             "proofload-api",
             "proofload-target",
         ],
@@ -40,6 +63,9 @@ const FOR_TESTS: &[&str] = &["proofload-target"];
 
 /// Clients and servers: libraries of `crates/` know no network but the engine's own.
 const NEVER_IN_LIBRARIES: &[&str] = &["axum", "reqwest", "hyper-util", "kube-client", "kube-runtime"];
+
+/// Libraries that are there to be a client, for more than one binary, and which.
+const CLIENTS: &[(&str, &str)] = &[("proofload-server-metrics", "hyper-util")];
 
 /// Features of `kube` that bring its client along.
 const CLIENT_FEATURES: &[&str] = &[
@@ -111,7 +137,8 @@ impl<'a> Crate<'a> {
                     if allowed.is_empty() { "none of our crates".to_owned() } else { allowed.join(", ") }
                 ));
             }
-            if library && !dependency.for_tests && NEVER_IN_LIBRARIES.contains(&name) {
+            let is_client = CLIENTS.contains(&(self.name, name));
+            if library && !dependency.for_tests && !is_client && NEVER_IN_LIBRARIES.contains(&name) {
                 messages.push(format!("{name} in a library: clients and servers belong to the binaries"));
             }
             if library && !dependency.for_tests && name == "kube" {

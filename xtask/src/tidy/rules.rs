@@ -12,8 +12,12 @@ const PURE: &[&str] = &[
     "crates/api",
     "crates/plan",
     "crates/results",
+    "crates/metrics",
     "crates/conductor",
+    "crates/schedule",
     "operator/src/decide.rs",
+    "operator/src/schedule/decide.rs",
+    "operator/src/schedule/decide",
     "operator/src/build",
 ];
 

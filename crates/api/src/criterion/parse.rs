@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{AGGREGATES, Aggregate, Ended, Expr, METRICS, Metric, OPERATORS, ParseError, Unit, Value, unit_of};
+use super::{AGGREGATES, Aggregate, Ended, Expr, METRICS, Metric, OPERATORS, ParseError, Value, units_of};
 use crate::outcome::Outcome;
 use crate::problem::did_you_mean;
 
@@ -86,7 +86,7 @@ impl FromStr for Expr {
         cursor.skip_space();
         let operator = OPERATORS.iter().find(|(token, _)| cursor.eat(token)).map(|(_, operator)| *operator);
         let operator = operator.ok_or_else(|| cursor.error(cursor.at, "one of < <= > >= == !="))?;
-        let limit = value(&mut cursor, unit_of(aggregate, &metric))?;
+        let limit = limit(&mut cursor, aggregate, &metric)?;
         cursor.skip_space();
         if cursor.rest().is_empty() {
             return Ok(Self { aggregate, metric, operator, limit });
@@ -108,7 +108,7 @@ fn aggregate(cursor: &mut Cursor<'_>) -> Result<Aggregate, ParseError> {
         None => {
             let known = AGGREGATES.iter().map(|(name, _)| *name);
             let meant = did_you_mean(name, known).map(|meant| format!(" (did you mean {meant}?)"));
-            let expected = "an aggregate: min max avg med stddev p50..p99.999 count rate";
+            let expected = "an aggregate: min max avg med stddev p50..p99.999 count rate last slope";
             Err(cursor.error(start, format!("{expected}{}", meant.unwrap_or_default())))
         }
     }
@@ -155,12 +155,24 @@ fn metric(cursor: &mut Cursor<'_>) -> Result<Metric, ParseError> {
             cursor.expect(")")?;
             Ok(Metric::Check(name))
         }
+        "server" => {
+            if !cursor.rest().starts_with('.') {
+                return Err(cursor.error(cursor.at, "`.` and the name of a server metric, such as server.memory"));
+            }
+            cursor.at += 1;
+            let name = cursor.take(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).to_owned();
+            if name.is_empty() {
+                return Err(cursor.error(cursor.at, "the name of a server metric, such as memory"));
+            }
+            Ok(Metric::Server(name))
+        }
         _ => {
             let meant = did_you_mean(name, METRICS).map(|meant| format!(" (did you mean {meant}?)"));
             let known = METRICS.map(|name| match name {
                 "status" => "status(CODE)",
                 "outcome" => "outcome(NAME)",
                 "check" => "check(NAME)",
+                "server" => "server.NAME",
                 name => name,
             });
             let known = known.join(" ");
@@ -220,6 +232,13 @@ fn outcome(cursor: &mut Cursor<'_>) -> Result<Outcome, ParseError> {
 
 fn check_pair(aggregate: Aggregate, metric: &Metric) -> Result<(), &'static str> {
     match (aggregate, metric) {
+        (Aggregate::Min | Aggregate::Max | Aggregate::Avg | Aggregate::Last | Aggregate::Slope, Metric::Server(_)) => {
+            Ok(())
+        }
+        (_, Metric::Server(_)) => Err("min, max, avg, last or slope: a server metric has no other aggregate"),
+        (Aggregate::Last | Aggregate::Slope, _) => {
+            Err("another aggregate: last and slope are of server metrics, such as slope(server.memory)")
+        }
         (Aggregate::Count, metric) if metric.is_distribution() => {
             Err("count of requests, errors, success, bytes, status, outcome, dropped or check: times are not counted")
         }
@@ -232,23 +251,28 @@ fn check_pair(aggregate: Aggregate, metric: &Metric) -> Result<(), &'static str>
     }
 }
 
-fn value(cursor: &mut Cursor<'_>, unit: Unit) -> Result<Value, ParseError> {
+fn limit(cursor: &mut Cursor<'_>, aggregate: Aggregate, metric: &Metric) -> Result<Value, ParseError> {
     cursor.skip_space();
     let start = cursor.at;
+    let units = units_of(aggregate, metric);
+    // What is counted is never below zero; what the target says of itself, and a slope, may be.
+    let sign = if units.len() > 1 && cursor.eat("-") { -1.0 } else { 1.0 };
     let number = cursor.take(|c| c.is_ascii_digit() || c == '.');
     let suffix = cursor.take(|c| c.is_ascii_alphabetic() || c == '%' || c == '/');
     let number = number.parse::<f64>().ok().filter(|n| n.is_finite());
-    match (number, unit.of_suffix(suffix)) {
-        (Some(number), Some(factor)) => Ok(Value { unit, amount: number * factor }),
-        // 0 is 0 in every unit but a share and a rate are clearer with theirs; a bare number is refused otherwise.
-        _ => Err(cursor.error(start, unit.example())),
-    }
+    let of_suffix = units.iter().find_map(|unit| Some((*unit, unit.of_suffix(suffix)?)));
+    // 0 is 0 in every unit, but a share and a rate are clearer with theirs: a bare number is refused otherwise.
+    let (Some(number), Some((unit, factor))) = (number, of_suffix) else {
+        let examples: Vec<&str> = units.iter().map(|unit| unit.example()).collect();
+        return Err(cursor.error(start, examples.join(", or ")));
+    };
+    Ok(Value { unit, amount: sign * number * factor })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::criterion::Operator;
+    use crate::criterion::{Operator, Unit};
     use proptest::prelude::*;
 
     #[test]
@@ -273,6 +297,9 @@ mod tests {
             "count(check( body contains )) > 10",
             "rate(success[!429]) > 50%",
             "count( errors [ ! 503 ] ) == 0",
+            "max(server.cpu) < 80%",
+            "slope(server.memory) < 1%/h",
+            "avg( server.heap-used_2 ) <= 512Mi",
         ] {
             assert!(text.parse::<Expr>().is_ok(), "{text}: {:?}", text.parse::<Expr>());
         }
@@ -308,6 +335,36 @@ mod tests {
         starts("rate(success[!ok]) > 50%", "column 15: expected a status code");
         starts("rate(errors[!429) < 1%", "column 17: expected `]`, got `)`");
         starts("rate(status[!429](500)) < 1%", "column 12: expected `(`");
+        starts("max(server) < 5", "column 11: expected `.` and the name of a server metric");
+        starts("max(server.) < 5", "column 12: expected the name of a server metric");
+        starts("p95(server.cpu) < 5", "column 1: expected min, max, avg, last or slope");
+        starts("slope(latency) < 1%/h", "column 1: expected another aggregate: last and slope are of server metrics");
+        starts("slope(server.memory) < 1%", "column 24: expected a share per hour such as 1%/h, or a number per hour");
+        starts("max(server.cpu) < 1%/h", "column 19: expected a number such as 100, or a share such as 1%");
+        starts("last(server.memory) < 5x", "column 23: expected a number");
+        assert!(said("max(servr.cpu) < 5").contains("did you mean server?"));
+    }
+
+    #[test]
+    fn the_limit_of_a_server_metric_says_its_unit() {
+        for (text, unit, amount, shown) in [
+            ("last(server.x) < 5", Unit::Count, 5.0, "5"),
+            ("min(server.x) > -2.5", Unit::Count, -2.5, "-2.500"),
+            ("max(server.x) < 80%", Unit::Share, 0.8, "80%"),
+            ("avg(server.x) < 250ms", Unit::Time, 250_000.0, "250ms"),
+            ("max(server.x) < 512Mi", Unit::Bytes, 536_870_912.0, "512Mi"),
+            ("slope(server.x) < 1%/h", Unit::SharePerHour, 0.01, "1%/h"),
+            ("slope(server.x) > -1%/m", Unit::SharePerHour, -0.6, "-60%/h"),
+            ("slope(server.x) < 4%/m", Unit::SharePerHour, 2.4, "240%/h"),
+            ("slope(server.x) < 10Mi/h", Unit::BytesPerHour, 10_485_760.0, "10Mi/h"),
+            ("slope(server.x) < 24/d", Unit::PerHour, 1.0, "1/h"),
+            ("slope(server.x) < 5ms/h", Unit::TimePerHour, 5_000.0, "5ms/h"),
+        ] {
+            let expr: Expr = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!((expr.unit(), expr.limit.unit), (unit, unit), "{text}");
+            assert!((expr.limit.amount - amount).abs() <= amount.abs() * 1e-12, "{text}: {}", expr.limit.amount);
+            assert_eq!(expr.limit.to_string(), shown, "{text}");
+        }
     }
 
     #[test]
@@ -356,6 +413,7 @@ mod tests {
             status().prop_map(Metric::Success),
             (100_u16..600).prop_map(Metric::Status),
             outcome().prop_map(Metric::Outcome),
+            "[a-zA-Z0-9_-]{1,20}".prop_map(Metric::Server),
         ]
     }
 
@@ -364,10 +422,13 @@ mod tests {
         fn what_is_measured_is_written_as_it_is_read(metric in metrics(), number in 1_u32..99_999) {
             let aggregate = match &metric {
                 metric if metric.is_distribution() => Aggregate::Percentile(f64::from(number) / 1000.0),
+                Metric::Server(_) if number % 2 == 0 => Aggregate::Slope,
+                Metric::Server(_) => Aggregate::Last,
                 _ => Aggregate::Count,
             };
             let limit = if metric.is_distribution() { "5ms" } else { "5Ki" };
-            let limit = if unit_of(aggregate, &metric) == Unit::Count { "5" } else { limit };
+            let limit = if units_of(aggregate, &metric)[0] == Unit::Count { "5" } else { limit };
+            let limit = if aggregate == Aggregate::Slope { "-5%/h" } else { limit };
             let text = format!("{aggregate}({metric}) < {limit}");
             let expr: Expr = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             prop_assert_eq!((expr.aggregate, expr.metric), (aggregate, metric));
@@ -380,7 +441,7 @@ mod tests {
 
         #[test]
         fn parsing_near_misses_never_panics(
-            text in "(p9?9|rate|count)[(]?(latency|errors|status|check|dropped)[(\\[]?[a-zé0-9]{0,3}[)\\]]{0,2} ?[<>=!]{0,2} ?[0-9.]{0,4}[a-z%/]{0,2}"
+            text in "(p9?9|rate|count|slope)[(]?(latency|errors|status|check|dropped|server[.]?)[(\\[]?[a-zé0-9]{0,3}[)\\]]{0,2} ?[<>=!]{0,2} ?[0-9.]{0,4}[a-z%/]{0,2}"
         ) {
             let _ = text.parse::<Expr>();
         }

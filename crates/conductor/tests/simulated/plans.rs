@@ -36,6 +36,7 @@ pub(crate) fn plan(afters: &[Option<usize>]) -> Plan {
         env: Vec::new(),
         variables: vec!["token".into()],
         scenarios: scenarios.map(scenario).collect(),
+        server: None,
         heartbeat_timeout: Micros::from_secs(120),
         timeline_width: Micros::from_secs(1),
     }

@@ -29,6 +29,7 @@ pub(crate) fn a_plan() -> Plan {
         env: Vec::new(),
         variables: vec!["token".to_owned()],
         scenarios: Vec::new(),
+        server: None,
         heartbeat_timeout: Micros::from_secs(60),
         timeline_width: Micros::from_secs(1),
     }

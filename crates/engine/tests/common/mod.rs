@@ -46,6 +46,7 @@ pub fn plan(address: SocketAddr, scenarios: Vec<Scenario>) -> Plan {
         env: Vec::new(),
         variables: Vec::new(),
         scenarios,
+        server: None,
         heartbeat_timeout: Micros::from_secs(120),
         timeline_width: Micros::from_millis(100),
     }

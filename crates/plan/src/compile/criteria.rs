@@ -21,7 +21,12 @@ pub(super) fn searches(plan: &Plan, problems: &mut Problems) {
         if let Load::Search(search) = &scenario.load
             && let Ok(expr) = search.until.parse::<Expr>()
         {
-            metric(&expr.metric, Scope::Scenario(i), plan, &format!("spec.scenarios[{i}].search.until"), problems);
+            let path = format!("spec.scenarios[{i}].search.until");
+            if matches!(expr.metric, Metric::Server(_)) {
+                let hint = "Prometheus is asked once the load is over: make it one of spec.criteria";
+                problems.add_hint(&path, "no server metric here", expr.metric.to_string(), hint);
+            }
+            metric(&expr.metric, Scope::Scenario(i), plan, &path, problems);
         }
     }
 }
@@ -45,6 +50,9 @@ fn one(criterion: &ApiCriterion, plan: &Plan, path: &str, problems: &mut Problem
     });
     let (scope, expr) = (scope?, expr.ok()?);
     metric(&expr.metric, scope, plan, &format!("{path}.expr"), problems);
+    if matches!(expr.metric, Metric::Server(_)) {
+        of_target(criterion, path, problems);
+    }
     let during_text = criterion.during.clone();
     let during = match &during_text {
         Some(name) => Some(during(name, scope, plan, path, problems)?),
@@ -116,6 +124,18 @@ fn steps(node: &Node) -> Option<(usize, usize)> {
     }
 }
 
+/// What the target says of itself is of no scenario, and known once the load is over.
+fn of_target(criterion: &ApiCriterion, path: &str, problems: &mut Problems) {
+    if let Some(of) = &criterion.of {
+        let hint = "a metric of the target is of all load at once: leave it out, or name a stage by during";
+        problems.add_hint(&format!("{path}.of"), "no of beside a server metric", format!("{of:?}"), hint);
+    }
+    if criterion.abort.is_some() {
+        let hint = "Prometheus is asked once the load is over: the criterion is judged then";
+        problems.add_hint(&format!("{path}.abort"), "no abort of a server metric", "one", hint);
+    }
+}
+
 /// A figure that nothing can ever have would never be judged.
 fn metric(metric: &Metric, scope: Scope, plan: &Plan, path: &str, problems: &mut Problems) {
     let (scenarios, steps) = match scope {
@@ -124,6 +144,14 @@ fn metric(metric: &Metric, scope: Scope, plan: &Plan, path: &str, problems: &mut
         Scope::Steps(at, step, count) => (&plan.scenarios[at..=at], Some(step..step + count)),
     };
     match metric {
+        Metric::Server(name) => {
+            let all = || plan.server.iter().flat_map(|server| &server.queries).map(|query| query.name.as_str());
+            if !all().any(|known| known == name) {
+                let all: Vec<&str> = all().collect();
+                let hint = known(name, all.into_iter());
+                problems.add_hint(path, "a metric of spec.serverMetrics", format!("server.{name}"), hint);
+            }
+        }
         Metric::Dropped if steps.is_some() => {
             problems.add(path, "dropped of a whole scenario, since an arrival is of no step yet", "dropped of steps");
         }

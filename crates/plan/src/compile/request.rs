@@ -31,10 +31,10 @@ pub(super) struct Base<'a> {
 
 /// A header as it is written.
 pub(super) struct Header<'a> {
-    name: &'a str,
+    pub(super) name: &'a str,
     content: Content<'a>,
     /// Where it is written.
-    path: String,
+    pub(super) path: String,
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +45,7 @@ enum Content<'a> {
 
 impl<'a> Header<'a> {
     /// Every text in it that can have templates.
-    fn texts(&self) -> Vec<&'a str> {
+    pub(super) fn texts(&self) -> Vec<&'a str> {
         match self.content {
             Content::Text(text) => vec![text],
             Content::Auth(auth) => {
@@ -273,7 +273,8 @@ pub(super) fn merge(
     merged
 }
 
-fn content(header: &Header<'_>, names: &mut Names<'_>, problems: &mut Problems) -> Template {
+/// What a header says, compiled.
+pub(super) fn content(header: &Header<'_>, names: &mut Names<'_>, problems: &mut Problems) -> Template {
     let auth = match header.content {
         Content::Text(text) => return names.template(text, Put::Header, &header.path, problems),
         Content::Auth(auth) => auth,

@@ -41,6 +41,7 @@ pub(crate) fn report() -> Report {
         runners: RUNNERS,
         totals: &set.totals(plan),
         circumstances: &Circumstances::default(),
+        baseline: None,
     };
     Report::build_to_fit(&input, |report| packed(report) <= MAX_STORED)
 }

@@ -73,7 +73,7 @@ impl Change {
     }
 
     /// From what to what, and what the change may be: `p95 20ms -> 26ms, +30% (+25% to +36%)`.
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let Self { figure, before, after, low, high, .. } = self;
         let range = match (low, high) {
             (Some(_), Some(_)) => format!("{} to {}", figure.shown_change(*low), figure.shown_change(*high)),
@@ -91,7 +91,7 @@ impl Change {
 
 impl PartChanges {
     /// `all`, `scenario`, `scenario/step`. Foreign text.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         match (&self.scenario, &self.step) {
             (Some(scenario), Some(step)) => format!("{scenario}/{step}"),
             (Some(name), None) => name.clone(),
@@ -116,7 +116,7 @@ impl PartChanges {
 
 impl ComparedRun {
     /// `namespace/name`. Foreign text.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let namespace = self.namespace.as_ref().map(|namespace| format!("{namespace}/"));
         format!("{}{}", namespace.unwrap_or_default(), self.name)
     }

@@ -15,7 +15,6 @@ const STYLES: [&str; 3] = [BASE, DARK_BY_SYSTEM, include_str!("style.css")];
 pub fn render(comparison: &Comparison) -> String {
     let styles = STYLES.map(source).join(" ");
     let policy = format!("default-src 'none'; style-src {styles}; base-uri 'none'; form-action 'none'");
-    let all = std::iter::once(&comparison.baseline).chain(comparison.others.iter().map(|other| &other.run));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -28,16 +27,13 @@ pub fn render(comparison: &Comparison) -> String {
             }
             body {
                 h1 { "Comparison" }
-                table {
-                    @for (place, run) in all.enumerate() {
-                        tr {
-                            th scope="row" { (label(place)) }
-                            td { (safe(&run.path())) }
-                            td { (safe(&run.told())) @if place == 0 { ", the baseline" } }
-                        }
+                (runs(comparison))
+                @for (place, other) in comparison.others.iter().enumerate() {
+                    section {
+                        h2 { (headline(other, &label(place + 1))) }
+                        (body(other))
                     }
                 }
-                @for (place, other) in comparison.others.iter().enumerate() { (against(other, &label(place + 1))) }
                 p.legend { (comparison.legend()) }
             }
         }
@@ -45,24 +41,53 @@ pub fn render(comparison: &Comparison) -> String {
     page.into_string()
 }
 
-fn against(other: &Against, label: &str) -> Markup {
+/// The runs that are compared, each in a line.
+fn runs(comparison: &Comparison) -> Markup {
+    let all = std::iter::once(&comparison.baseline).chain(comparison.others.iter().map(|other| &other.run));
+    html! {
+        table {
+            @for (place, run) in all.enumerate() {
+                tr {
+                    th scope="row" { (label(place)) }
+                    td { (safe(&run.path())) }
+                    td { (safe(&run.told())) @if place == 0 { ", the baseline" } }
+                }
+            }
+        }
+    }
+}
+
+/// The comparison as a part of another page, under a heading of its own there.
+pub(crate) fn section(comparison: &Comparison) -> Markup {
+    html! {
+        (runs(comparison))
+        @for (place, other) in comparison.others.iter().enumerate() {
+            h3 { (headline(other, &label(place + 1))) }
+            (body(other))
+        }
+        p.legend { (comparison.legend()) }
+    }
+}
+
+fn headline(other: &Against, label: &str) -> Markup {
     let (mark, said) = other.headline();
     let class = match other.verdict {
         Verdict::Failed => "worse",
         Verdict::Inconclusive => "unknown",
         _ => "better",
     };
+    html! { span class=(class) { (mark) " " (label) " against A: " (said) } }
+}
+
+fn body(other: &Against) -> Markup {
     html! {
-        section {
-            h2 class=(class) { (mark) " " (label) " against A: " (said) }
-            @if !other.obstacles.is_empty() || !other.warnings.is_empty() {
-                ul.notes {
-                    @for note in other.obstacles.iter().chain(&other.warnings) { li { (safe(note)) } }
-                }
+        @if !other.obstacles.is_empty() || !other.warnings.is_empty() {
+            ul.notes {
+                @for note in other.obstacles.iter().chain(&other.warnings) { li { (safe(note)) } }
             }
-            @for tendency in [Tendency::Worse, Tendency::Better] { (told(other, tendency)) }
-            div.scroll { (table(other)) }
         }
+        @for tendency in [Tendency::Worse, Tendency::Better] { (told(other, tendency)) }
+        div.scroll { (table(other)) }
     }
 }
 

@@ -14,6 +14,11 @@ const MOST: usize = 55_000;
 
 /// The comparison as Markdown of GitHub's kind. Foreign strings are escaped: they make no markup, no link and mention nobody.
 pub fn render(comparison: &Comparison) -> String {
+    section(comparison, "###", MOST)
+}
+
+/// The same for a page that has room for so many bytes, with headings of this level.
+pub(crate) fn section(comparison: &Comparison, heading: &str, most: usize) -> String {
     let mut text = String::from("| | run | |\n| --- | --- | --- |\n");
     let all = std::iter::once(&comparison.baseline).chain(comparison.others.iter().map(|other| &other.run));
     for (place, run) in all.enumerate() {
@@ -22,15 +27,15 @@ pub fn render(comparison: &Comparison) -> String {
         let _ = writeln!(text, "| {} | {} | {}{role} |", label(place), code(&run.path()), escaped(&run.told()));
     }
     for (place, other) in comparison.others.iter().enumerate() {
-        against(&mut text, other, &label(place + 1));
+        against(&mut text, other, &label(place + 1), heading, most);
     }
     let _ = writeln!(text, "\n{}", comparison.legend());
     text
 }
 
-fn against(text: &mut String, other: &Against, label: &str) {
+fn against(text: &mut String, other: &Against, label: &str, heading: &str, most: usize) {
     let (mark, said) = other.headline();
-    let _ = writeln!(text, "\n### {mark} {label} against A: {said}\n");
+    let _ = writeln!(text, "\n{heading} {mark} {label} against A: {said}\n");
     for obstacle in other.obstacles.iter().take(MOST_TOLD) {
         let _ = writeln!(text, "- **?** {}", escaped(obstacle));
     }
@@ -47,11 +52,11 @@ fn against(text: &mut String, other: &Against, label: &str) {
         }
     }
     let _ = writeln!(text, "\n<details><summary>Every figure of A and {label}</summary>\n");
-    table(text, other);
+    table(text, other, most);
     *text += "\n</details>\n";
 }
 
-fn table(text: &mut String, other: &Against) {
+fn table(text: &mut String, other: &Against, most: usize) {
     *text += "| |";
     for figure in Figure::ALL {
         let _ = write!(text, " {} |", figure.name());
@@ -60,7 +65,7 @@ fn table(text: &mut String, other: &Against) {
     *text += &" ---: |".repeat(Figure::ALL.len());
     text.push('\n');
     for (place, part) in other.parts.iter().enumerate() {
-        if text.len() > MOST {
+        if text.len() > most {
             let _ = writeln!(text, "\nand {} more", things((other.parts.len() - place) as u64, "part"));
             return;
         }

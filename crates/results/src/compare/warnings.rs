@@ -1,6 +1,7 @@
 //! What stands in the way of a comparison, and what should be known before its figures are read.
 
 use proofload_api::Verdict;
+use proofload_api::status::CriterionOutcome;
 use serde_json::Value;
 
 use super::pairs::{has_same_steps, matched};
@@ -38,7 +39,11 @@ pub(super) fn obstacles(baseline: &Report, other: &Report, parts: &[PartChanges]
 pub(super) fn warnings(baseline: &Report, other: &Report) -> Vec<String> {
     let mut found = Vec::new();
     if baseline.verdict == Verdict::Failed {
-        found.push("The baseline did not hold its own criteria: what was bad there already is no change.".to_owned());
+        // It may have held them, and have been worse than its own baseline.
+        let is_broken = baseline.criteria.iter().any(|criterion| criterion.outcome == CriterionOutcome::Fail);
+        let is_worse = baseline.baseline.as_ref().is_some_and(|held| held.outcome == Some(CriterionOutcome::Fail));
+        let what = if is_worse && !is_broken { "its own baseline" } else { "its own criteria" };
+        found.push(format!("The baseline did not hold {what}: what was bad there already is no change."));
     }
     let target = |report: &Report| {
         let url = report.spec.as_ref().and_then(|spec| spec.pointer("/target/baseUrl")).and_then(Value::as_str);

@@ -21,6 +21,8 @@ mod steps;
 mod tests;
 mod trend;
 
+pub(crate) use trend::slope;
+
 use crate::finding::Finding;
 use crate::report::Report;
 

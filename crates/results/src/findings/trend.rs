@@ -42,6 +42,22 @@ pub(super) fn rise(values: &[f64]) -> Option<Rise> {
     is_rising.then_some(Rise { first, last, slope })
 }
 
+/// How steeply points rise, whatever the distances between them (Theil and Sen: the median of the slopes of all pairs);
+/// none where there are no two moments.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let each = points.len().div_ceil(MOST_VALUES).max(1);
+    let middle = |chunk: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| median(chunk.iter().map(of).collect());
+    let points: Vec<_> =
+        points.chunks(each).map(|chunk| (middle(chunk, |(x, _)| *x), middle(chunk, |(_, y)| *y))).collect();
+    let pairs =
+        points.iter().enumerate().flat_map(|(place, later)| points[..place].iter().map(move |one| (one, later)));
+    let slopes: Vec<f64> = pairs
+        .filter(|(one, later)| later.0 > one.0)
+        .map(|(one, later)| (later.1 - one.1) / (later.0 - one.0))
+        .collect();
+    (!slopes.is_empty()).then(|| median(slopes))
+}
+
 /// How much values that are the same take from the variance.
 fn ties(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -87,6 +103,14 @@ mod tests {
         let spikes: Vec<f64> = (0..40).map(|at| if at > 36 { 1e9 } else { 10.0 }).collect();
         assert_eq!(rise(&spikes).filter(|rise| rise.last > rise.first), None);
         assert_eq!(rise(&[f64::NAN; 40]), None);
+    }
+
+    #[test]
+    fn the_slope_of_points_knows_their_distances_and_not_their_outliers() {
+        let mut points: Vec<(f64, f64)> = (0..1_000).map(|at| f64::from(at * at)).map(|x| (x, 5.0 - 2.0 * x)).collect();
+        points[500].1 = 1e12;
+        assert!((slope(&points).unwrap() + 2.0).abs() < 1e-6, "{:?}", slope(&points));
+        assert_eq!((slope(&[]), slope(&[(1.0, 2.0), (1.0, 3.0)])), (None, None));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::number::{At, Number, cell};
+use super::server;
 use super::table::{name, scroll};
 use crate::figures::{Figures, TimeFigures};
 use crate::histogram::Times;
@@ -42,6 +43,7 @@ pub(super) fn data(report: &Report) -> Value {
         "failed": column(&|bucket| json!(bucket.errors)),
         "heat": heat.collect::<Value>(),
         "marks": marks(report),
+        "server": server::data(report),
         "percentiles": percentiles(report),
     })
 }
@@ -96,18 +98,16 @@ fn curves(report: &Report) -> Vec<(String, Times)> {
 /// with its slowest request.
 fn points(curves: &[(String, Times)]) -> Vec<(f64, Vec<Option<u64>>)> {
     let most = curves.iter().map(|(_, times)| times.count()).max().unwrap_or(0);
-    let last = ((most.max(1) as f64).log10() * POINTS).ceil() as i32;
+    // The first point beyond the number of samples shows the slowest.
+    let last = |count: u64| ((count.max(1) as f64).log10() * POINTS).ceil() as i32;
     let point = |place: i32| {
         let one_in = 10_f64.powf(f64::from(place) / POINTS);
         let percentile = 100.0 * (1.0 - 1.0 / one_in);
-        let value = |(_, times): &(String, Times)| {
-            // The first point beyond the number of samples shows the slowest.
-            let is_within = one_in < times.count() as f64 * 10_f64.powf(1.0 / POINTS);
-            times.percentile(percentile).filter(|_| is_within)
-        };
+        let value =
+            |(_, times): &(String, Times)| times.percentile(percentile).filter(|_| place <= last(times.count()));
         (one_in, curves.iter().map(value).collect())
     };
-    if most == 0 { Vec::new() } else { (0..=last).map(point).collect() }
+    if most == 0 { Vec::new() } else { (0..=last(most)).map(point).collect() }
 }
 
 fn percentiles(report: &Report) -> Value {

@@ -12,6 +12,7 @@ pub(super) fn plain(criterion: &str) -> Option<String> {
     let amount = format!("{} {}", operator(expr.operator)?, expr.limit);
     match &expr.metric {
         Metric::Latency(ended) => time(&expr, &amount, &answers(*ended)),
+        Metric::Server(metric) => server(&expr, metric, &amount),
         Metric::ServiceTime => time(&expr, &amount, "answers, once sent,"),
         _ => share_or_count(&expr, &amount),
     }
@@ -47,6 +48,19 @@ fn time(expr: &Expr, amount: &str, answers: &str) -> Option<String> {
         Aggregate::Max => Some(format!("the slowest of {answers} takes {amount}")),
         _ => None,
     }
+}
+
+/// What is asked of a metric of the target.
+fn server(expr: &Expr, metric: &str, amount: &str) -> Option<String> {
+    let metric = name(metric);
+    Some(match expr.aggregate {
+        Aggregate::Min => format!("the target's {metric} is {amount} at its lowest"),
+        Aggregate::Max => format!("the target's {metric} is {amount} at its highest"),
+        Aggregate::Avg => format!("the target's {metric} is {amount} on average"),
+        Aggregate::Last => format!("the target's {metric} is {amount} at the end"),
+        Aggregate::Slope => format!("the target's {metric} rises by {amount}"),
+        _ => return None,
+    })
 }
 
 fn share_or_count(expr: &Expr, amount: &str) -> Option<String> {

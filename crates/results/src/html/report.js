@@ -129,9 +129,25 @@
     failed: () => overTime(
       [line("failed", "c2", amount, { fill: css("c2") + "33", paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } })],
       axis("failed requests, in " + clock(data.width), (u, ticks) => ticks.map(amount)), [data.failed], { range: fromZero }),
+    server: serverMetric,
     heat: heatmap,
     percentiles: percentilePlot,
   };
+
+  // What the target said of itself, over the same time as the load.
+  function serverMetric(plot) {
+    const { label, unit, x, y } = data.server[+plot.dataset.series];
+    const binary = (value, units) => Math.abs(value) >= 1024 && units.length > 1 ? binary(value / 1024, units.slice(1)) : digits(value) + " " + units[0];
+    const formats = {
+      bytes: (value) => binary(value, ["B", "KiB", "MiB", "GiB", "TiB"]),
+      share: (value) => digits(value * 100) + "%",
+      seconds: (value) => latency(value * 1e6),
+      number: (value) => Math.abs(value) >= 1e4 ? amount(value) : digits(value),
+    };
+    const format = formats[unit] || digits;
+    const y1 = axis("", (u, ticks) => ticks.map(format), { size: 74 });
+    return { ...overTime([line(label, "c3", format)], y1, [y], {}), columns: [x, y] };
+  }
 
   // The share of the busiest cell, as a step on a scale that shows few beside many.
   const shade = (share) => {

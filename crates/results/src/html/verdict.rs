@@ -9,6 +9,8 @@ use proofload_api::units::short_time;
 use super::number::{At, Number};
 use super::plain::plain;
 use super::table::{class, cut, error_share, name, scroll, sign};
+use crate::baseline::BaselineReport;
+use crate::compare;
 use crate::doubt::DoubtKind;
 use crate::finding::Finding;
 use crate::reason::observed;
@@ -123,6 +125,7 @@ fn row(at: &At, criterion: &CriterionReport) -> Markup {
         td.expr {
             code { (cut(criterion.expr.trim(), 300)) }
             @if let Some(words) = plain(&criterion.expr) { small { (words) } }
+            @if let Some(note) = &criterion.note { small { (cut(note, 300)) } }
         }
         @match &seen { Some(seen) => (seen.marked_cell(class == "bad")), None => td.n { "–" } }
         td { @match &criterion.of { Some(of) => (name(of)), None => "whole run" } }
@@ -133,6 +136,14 @@ fn row(at: &At, criterion: &CriterionReport) -> Markup {
             @if criterion.aborted { strong { " — it ended the run" } }
         }
     } }
+}
+
+/// What came of holding the run against an earlier one.
+pub(super) fn baseline(baseline: &BaselineReport) -> Markup {
+    html! {
+        p { (cut(&baseline.message, LONGEST_TEXT)) }
+        @if let Some(comparison) = &baseline.comparison { (compare::html::section(comparison)) }
+    }
 }
 
 /// What can be concluded, each with what it follows from.

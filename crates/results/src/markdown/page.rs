@@ -36,6 +36,11 @@ impl Page {
         self.push(lines, self.end)
     }
 
+    /// So many bytes may still come.
+    pub(super) fn room(&self) -> usize {
+        self.end.saturating_sub(self.text.len())
+    }
+
     /// A part of the page, which leaves half of the room to those after it.
     pub(super) fn shared(&mut self, part: impl FnOnce(&mut Self)) {
         self.end = (self.text.len() + MOST - KEPT) / 2;

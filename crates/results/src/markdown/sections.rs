@@ -5,9 +5,10 @@ use proofload_api::loadtest::Severity;
 use proofload_api::status::CriterionOutcome;
 use proofload_api::units::{short_share, short_time};
 
-use super::escape::{code_in_table, text};
+use super::escape::{code_in_table, paragraph, text};
 use super::mark;
 use super::page::Page;
+use crate::compare;
 use crate::figures::{Figures, TimeFigures};
 use crate::reason::observed;
 use crate::report::{CriterionReport, Report, RunnerEnd, ScenarioReport, SearchReport};
@@ -61,6 +62,22 @@ pub(super) fn criteria(report: &Report, page: &mut Page) {
         vec![mark.to_owned(), code_in_table(&criterion.expr), on, note.to_owned(), text(&observed(criterion))]
     };
     page.table(&["", "criterion", "on", ""], &["observed"], MOST, report.criteria.iter().map(row));
+}
+
+/// What came of holding the run against an earlier one, as `proofload compare` says it.
+pub(super) fn baseline(report: &Report, page: &mut Page) {
+    /// What a comparison's table leaves for its last row and for what comes after it.
+    const KEPT: usize = 2_000;
+    let Some(baseline) = &report.baseline else { return };
+    page.line("### Baseline");
+    page.gap();
+    let room = page.room();
+    let compared = |comparison| compare::markdown::section(comparison, "####", room.saturating_sub(KEPT));
+    let is_shown = baseline.comparison.as_ref().is_some_and(|comparison| page.try_push(&compared(comparison)));
+    if !is_shown {
+        page.line(&paragraph(&baseline.message));
+    }
+    page.gap();
 }
 
 pub(super) fn doubts(report: &Report, page: &mut Page) {

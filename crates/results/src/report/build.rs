@@ -11,12 +11,14 @@ use super::timeline::timeline;
 use super::{
     AbortReport, CriterionReport, ErrorReport, REPORT_VERSION, Report, RunLoad, RunnerEnd, RunnerReport, ScenarioReport,
 };
+use crate::baseline::{self, Baseline, BaselineReport};
 use crate::doubt::{Circumstances, doubts, skew};
 use crate::figures::Figures;
 use crate::findings::findings;
 use crate::health::Generator;
 use crate::judge::{Judgement, judge};
 use crate::reason::reason;
+use crate::server;
 use crate::setup;
 use crate::shortfall::{notes, without_judged};
 use crate::snapshot::{EndCause, ErrorRecord, RunnerState};
@@ -44,12 +46,15 @@ pub struct Input<'a> {
     pub totals: &'a Totals,
     /// What happened to the run.
     pub circumstances: &'a Circumstances,
+    /// What it is to be held against; none if against nothing.
+    pub baseline: Option<&'a Baseline>,
 }
 
 pub(super) fn build(input: &Input<'_>) -> Report {
     let Input { plan, totals, .. } = *input;
     let doubts = without_judged(doubts(plan, input.runners, totals, input.circumstances), input.criteria);
-    let judgements = judge(plan, input.criteria, totals, &doubts, input.circumstances.aborted);
+    let judgements =
+        judge(plan, input.criteria, totals, &doubts, input.circumstances.aborted, &input.circumstances.server);
     let elapsed = totals.elapsed(Scope::Run);
     let scenario = |at: usize| scenario(plan, totals, at, input.criteria, &judgements, &doubts);
     let once = |role| plan.index_of(role).map(scenario);
@@ -80,13 +85,19 @@ pub(super) fn build(input: &Input<'_>) -> Report {
         criteria: judgements.iter().map(criterion).collect(),
         timeline: timeline(plan, totals, 1),
         errors: totals.errors.iter().map(|record| error(plan, record)).collect(),
+        server: server::reports(plan, input.criteria, totals, &input.circumstances.server),
         generator: Generator::of(totals, skew(plan, totals, input.circumstances)),
         runners: (0..input.runners).map(|index| runner(input, Segment::new(index, input.runners))).collect(),
+        baseline: None,
         doubts,
         spec: Some(redacted(input.spec)),
     };
     // The verdict is made from what the report holds, so that it follows from the report alone.
     report.verdict = report.verdict_from_parts();
+    // What could not be executed is no worse than anything.
+    if let Some(baseline) = input.baseline.filter(|_| report.verdict != Verdict::Error) {
+        baseline::hold(&mut report, baseline);
+    }
     if report.verdict == Verdict::Error {
         report.scenarios.iter_mut().for_each(|scenario| scenario.verdict = Verdict::Error);
     }
@@ -107,6 +118,9 @@ pub(super) fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Report) -> bool) ->
         report.timeline = timeline(input.plan, input.totals, per_bucket);
     }
     if !fits(&report) {
+        report.server.iter_mut().for_each(server::ServerReport::thin);
+    }
+    if !fits(&report) {
         report.timeline.buckets.iter_mut().for_each(|bucket| bucket.heat.clear());
     }
     if !fits(&report) {
@@ -116,6 +130,9 @@ pub(super) fn build_to_fit(input: &Input<'_>, fits: impl Fn(&Report) -> bool) ->
     if !fits(&report) {
         let all = report.scenarios.iter_mut().chain(&mut report.setup).chain(&mut report.teardown);
         all.flat_map(|scenario| &mut scenario.steps).for_each(|step| step.figures.distribution = None);
+    }
+    if !fits(&report) {
+        report.baseline.iter_mut().for_each(BaselineReport::shrink);
     }
     if !fits(&report) {
         report.spec = None;
@@ -133,6 +150,7 @@ fn criterion(judgement: &Judgement) -> CriterionReport {
         aborted: judgement.aborted,
         observed: judgement.observed.map(|value| value.amount),
         outcome: judgement.outcome,
+        note: judgement.note.clone(),
     }
 }
 

@@ -8,7 +8,8 @@ use proofload_api::units::{short_share, short_time};
 
 use super::spark::{resampled, sparkline};
 use super::table::{Piece, Table};
-use super::{Style, cut};
+use super::{Style, cut, wrapped};
+use crate::compare;
 use crate::figures::Figures;
 use crate::reason::observed;
 use crate::report::{ErrorReport, Report, RunnerEnd, TimelineBucket};
@@ -54,6 +55,16 @@ pub(super) fn criteria(report: &Report, style: Style) -> String {
         ]);
     }
     heading("Criteria", style) + &table.lines(2, style.color)
+}
+
+/// What came of holding the run against an earlier one, as `proofload compare` says it.
+pub(super) fn baseline(report: &Report, style: Style) -> String {
+    let Some(baseline) = &report.baseline else { return String::new() };
+    let text = match &baseline.comparison {
+        Some(comparison) => compare::text::render(comparison, style),
+        None => wrapped("  ", &safe(&baseline.message), style.width),
+    };
+    heading("Baseline", style) + &text
 }
 
 pub(super) fn load(report: &Report, style: Style) -> String {

@@ -15,7 +15,9 @@ struct Shown<'a> {
 
 /// Figures that a page leaves out: of steps, stages and groups it shows the ones that are asked for, and what follows
 /// from others, or is nobody's question, it does not show at all.
-const LEFT_OUT: [&str; 14] = [
+const LEFT_OUT: [&str; 15] = [
+    // Its changes are in the words of a comparison.
+    "/baseline/comparison/",
     "/version",
     "/seed",
     "/spec/",

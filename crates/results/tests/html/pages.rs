@@ -1,9 +1,12 @@
 //! Pages of runs that went well, badly, or not at all.
 
 use proofload_api::Outcome;
+use proofload_api::units::Share;
 use proofload_plan::Scope;
 use proofload_results::report::{ChangeReport, LoadLevel, SearchReport, SearchStepReport};
-use proofload_results::{Circumstances, Evidence, Finding, FindingKind, LostRunner, Report, html};
+use proofload_results::{
+    Baseline, Circumstances, Earlier, Evidence, Finding, FindingKind, Input, LostRunner, Report, html,
+};
 
 use crate::browser::{Look, open};
 use crate::figures::compare;
@@ -189,6 +192,20 @@ fn a_run_of_which_nothing_was_answered_has_a_page() {
     let snapshot = Runner::new(0, 1).add(0, 0, 0, 400, refused).error("connection refused", 400).snapshot();
     let document = check(&report(1, [snapshot], &[], &Circumstances::default()), Look::Dark);
     for words in ["connection refused", "No request was answered, so there is no latency."] {
+        assert!(document.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_run_held_against_an_earlier_one_has_a_page() {
+    let good = report(1, [Runner::new(0, 1).with_load().snapshot()], &[], &Circumstances::default());
+    let earlier = Box::new(good);
+    let baseline = Baseline { tolerance: Share::from_percent(10), earlier: Earlier::Run(earlier) };
+    let held = |input: &Input<'_>| Report::build(&Input { baseline: Some(&baseline), ..*input });
+    let snapshot = || Runner::new(0, 1).with_load().add(0, 0, 1, 333, crate::fixtures::ok(2 * SECOND)).snapshot();
+    let worse = with_input(1, [snapshot()], &[], &Circumstances::default(), held);
+    let document = check(&worse, Look::Light);
+    for words in ["id=\"baseline\"", "✗ B against A: Worse: ", "Worse than shop/checkout: "] {
         assert!(document.contains(words), "{words}");
     }
 }

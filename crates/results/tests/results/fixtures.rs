@@ -45,6 +45,7 @@ pub(crate) fn plan() -> Plan {
             scenario("baseline", None, Load::Users(curve), &["create", "list"]),
             scenario("burst", Some(0), burst, &["get"]),
         ],
+        server: None,
         heartbeat_timeout: Micros::from_secs(120),
         timeline_width: Micros::from_secs(1),
     }
@@ -265,5 +266,6 @@ pub(crate) fn with_input<T>(
         runners,
         totals: &set.totals(&plan),
         circumstances,
+        baseline: None,
     })
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+mod baseline;
 mod compare;
 mod csv;
 mod ends;
@@ -13,6 +14,7 @@ mod invariants;
 mod junit;
 mod markdown;
 mod report;
+mod server;
 mod shapes;
 mod text;
 mod verdicts;

@@ -91,6 +91,7 @@ pub(crate) fn report_of(
         runners: 1,
         totals: &set.totals(plan),
         circumstances,
+        baseline: None,
     })
 }
 

@@ -272,6 +272,7 @@ fn circumstances() -> impl Strategy<Value = Circumstances> {
             skew: Micros(skew),
             error: error.then(|| "no such image".to_owned()),
             aborted: None,
+            server: Vec::new(),
         },
     )
 }

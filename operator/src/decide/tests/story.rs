@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use proofload_api::admission::admit;
 use proofload_api::{LoadTest, LoadTestStatus, Micros, Outcome};
@@ -16,9 +17,9 @@ use proofload_results::{
 };
 
 use crate::apply::Applied;
-use crate::decide::{Conclusion, Step, compiled, decide};
-use crate::memory::RunMemory;
-use crate::observe::{JobSight, World};
+use crate::decide::{Conclusion, Copying, Step, compiled, decide};
+use crate::memory::{RunMemory, ServerSight};
+use crate::observe::{JobSight, StoreSight, World};
 use crate::report::draft;
 
 /// A test, and what there is of it in the cluster.
@@ -30,6 +31,12 @@ pub(super) struct Story {
     pub(super) refuses: Option<&'static str>,
     /// What a criterion's window said that ends the run.
     pub(super) aborted: Option<StopNote>,
+    /// What is wrong with the run that it is to be held against.
+    pub(super) baseline: Option<proofload_api::Problem>,
+    /// The copy of its report.
+    pub(super) store: StoreSight,
+    /// How far asking Prometheus is.
+    pub(super) server: ServerSight,
     compiled: Arc<Result<Compiled, Vec<proofload_api::Problem>>>,
     started: u64,
     told: String,
@@ -46,7 +53,8 @@ impl Story {
         let mut test = admit(&value).unwrap_or_else(|problems| panic!("{problems:?}"));
         test.metadata.uid = Some("1f0c9e52-6b1d-4c7e-9a3f-5d2c8e7b4a10".to_owned());
         test.metadata.generation = Some(1);
-        let compiled = Arc::new(compiled(&test));
+        test.metadata.creation_timestamp = Some(Time(zero()));
+        let compiled = Arc::new(compiled(&test, None));
         let count = compiled.as_ref().as_ref().map_or(0, |compiled| compiled.sizing.runners);
         let runners = vec![RunnerView::Pending { reason: None }; count as usize];
         Self {
@@ -55,6 +63,9 @@ impl Story {
             runners,
             refuses: None,
             aborted: None,
+            baseline: None,
+            store: StoreSight::Absent,
+            server: ServerSight::Unasked,
             compiled,
             started: 0,
             told: String::new(),
@@ -134,6 +145,9 @@ impl Story {
             runners: self.runners.clone(),
             figures: self.remembered().snapshots,
             aborted: self.aborted.clone(),
+            baseline: self.baseline.clone(),
+            store: self.store.clone(),
+            server: self.server,
         }
     }
 
@@ -146,7 +160,7 @@ impl Story {
         }
         let seen = self.world(second);
         let (step, next) = decide(&seen);
-        let restarted = World { compiled: Arc::new(compiled(&self.test)), ..self.world(second) };
+        let restarted = World { compiled: Arc::new(compiled(&self.test, None)), ..self.world(second) };
         assert_eq!(decide(&restarted), (step.clone(), next), "an operator that was restarted decides the same");
         let applied = self.apply(&seen, &step);
         let next = next.map_or("when something happens".to_owned(), |next| format!("in {next}"));
@@ -162,7 +176,7 @@ impl Story {
 
     fn apply(&self, world: &World, step: &Step) -> Applied {
         match (step, self.refuses) {
-            (Step::Create, Some(why)) => Applied::Refused(why.to_owned()),
+            (Step::Create | Step::Copy(Copying::Make(_)), Some(why)) => Applied::Refused(why.to_owned()),
             (Step::Conclude(conclusion), _) => Applied::Stored(Box::new(self.report(world, conclusion))),
             _ => Applied::Done,
         }
@@ -202,6 +216,7 @@ impl Story {
             runners: compiled.sizing.runners,
             totals: &totals,
             circumstances: &circumstances,
+            baseline: None,
         })
     }
 
@@ -213,6 +228,11 @@ impl Story {
             let verdict = new.verdict.map(|verdict| format!(", {verdict}")).unwrap_or_default();
             let phase = new.phase.unwrap();
             writeln!(self.told, "    status: {phase}{verdict}: {}", new.message).unwrap();
+        }
+        let store = |status: &LoadTestStatus| status.report.as_ref().and_then(|report| report.store.clone());
+        if let Some(store) = store(new).filter(|new| Some(new) != store(&old).as_ref()) {
+            let message = if store.message.is_empty() { String::new() } else { format!(": {}", store.message) };
+            writeln!(self.told, "    store: {:?} {}{message}", store.phase, store.location).unwrap();
         }
         for (kind, reason, note) in &draft.events {
             let note = if *note == new.message { String::new() } else { format!(": {note}") };
@@ -235,7 +255,11 @@ fn words(step: &Step) -> String {
         Step::Create => "create".to_owned(),
         Step::CleanUp { delete_job: false } => "acknowledge".to_owned(),
         Step::CleanUp { delete_job: true } => "delete the Job".to_owned(),
+        Step::Copy(Copying::Make(_)) => "make the Job that copies the report".to_owned(),
+        Step::Copy(Copying::Say(_)) => "look at the copy".to_owned(),
+        Step::Copy(Copying::CleanUp) => "delete the Job that copied the report".to_owned(),
         Step::Expire => "delete the test".to_owned(),
+        Step::Ask((from, to)) => format!("ask about {from} to {to}"),
         Step::Conclude(Conclusion::Cancelled(why)) => format!("conclude as cancelled: {why}"),
         Step::Conclude(Conclusion::Impossible(why)) => format!("conclude as impossible: {why}"),
         Step::Conclude(Conclusion::Ended(ending)) => {

@@ -168,6 +168,7 @@ pub(super) fn criterion(expr: &str) -> CriterionReport {
         aborted: false,
         observed: None,
         outcome: CriterionOutcome::Pass,
+        note: None,
     }
 }
 
@@ -208,8 +209,10 @@ fn empty() -> Report {
         criteria: Vec::new(),
         doubts: Vec::new(),
         findings: Vec::new(),
+        baseline: None,
         timeline: Timeline { width: SECOND, buckets: Vec::new() },
         errors: Vec::new(),
+        server: Vec::new(),
         generator: Generator::default(),
         runners: Vec::new(),
         spec: None,

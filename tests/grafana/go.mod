@@ -1,0 +1,5 @@
+module grafana
+
+go 1.25.0
+
+require github.com/grafana/grafana-foundation-sdk/go v0.0.12

@@ -98,6 +98,6 @@ pub(crate) fn deny(context: &Context, advisories: bool) -> Result<()> {
             .run()?;
     }
     let checks: &[&str] = if advisories { &["advisories"] } else { &[] };
-    cmd!(sh, "cargo-deny --workspace check licenses bans sources {checks...}").quiet().run()?;
+    cmd!(sh, "cargo-deny --workspace check --hide-inclusion-graph licenses bans sources {checks...}").quiet().run()?;
     Ok(())
 }

@@ -1,16 +1,19 @@
-//! Three days of simulated time: a target that leaks, a runner that is lost, an operator that is away and comes back with
-//! nothing in its memory.
+//! Three days of simulated time: a target that gets slower, or whose memory leaks, a runner that is lost, an operator that
+//! is away and comes back with nothing in its memory.
 #![allow(clippy::unwrap_used)] // in helpers of tests too
 
 use std::sync::{Mutex, PoisonError};
 
 use proofload_api::loadtest::OnLost;
+use proofload_api::status::CriterionOutcome;
 use proofload_api::{Micros, Outcome, Verdict};
 use proofload_conductor::{Action, Conditions, RunnerView, decide};
 use proofload_plan::{CellAddress, Compiled, Segment, compile};
+use proofload_results::report::CriterionReport;
+use proofload_results::server::load_window;
 use proofload_results::{
     Cell, Circumstances, EncodedBucket, EndCause, FindingKind, GeneratorRecord, Input, LostRunner, Report, RunnerState,
-    Sample, ScenarioProgress, Snapshot, SnapshotSet, StopNote, Times, Windows,
+    Sample, ScenarioProgress, ServerAnswer, Snapshot, SnapshotSet, StopNote, Times, Windows,
 };
 use serde_json::json;
 
@@ -34,14 +37,23 @@ fn compiled() -> Compiled {
     let spec = json!({
         "target": {"baseUrl": "http://t"},
         "scenarios": [{"name": "main", "users": {"stages": [{"to": 30, "hold": "72h", "name": "day"}]}, "steps": steps}],
-        "criteria": [{"expr": "rate(errors) < 10%", "abort": {"window": "10m"}}, {"expr": "p95(latency) < 1s"}],
+        "prometheus": {"url": "http://prometheus"},
+        "serverMetrics": {"memory": {"query": "memory_bytes"}},
+        "criteria": [
+            {"expr": "rate(errors) < 10%", "abort": {"window": "10m"}},
+            {"expr": "p95(latency) < 1s"},
+            {"expr": "slope(server.memory) < 1%/h", "during": "day"},
+        ],
         "runners": {"count": RUNNERS},
     });
     compile(&serde_json::from_value(spec).unwrap(), "soak").unwrap()
 }
 
 /// What goes wrong, at which minute.
+#[derive(Default)]
 struct Trouble {
+    /// By how many MiB the target's memory grows in an hour, beneath what its collector of garbage makes of it.
+    leak: f64,
     /// The last runner is gone from then on.
     lost: Option<u64>,
     /// The operator is gone, and after so long there is one that knows nothing.
@@ -243,8 +255,23 @@ impl Soak {
         }
     }
 
+    /// What Prometheus has of the target's memory for the time under load: as many samples as a runner asks it for.
+    fn memory(&self) -> ServerAnswer {
+        let (from, to) = load_window(&self.compiled.plan, self.operator.figures.iter()).expect("there was load");
+        let sample = |at: u64| {
+            let hours = at as f64 / (HOUR * MINUTE) as f64;
+            // It fills 40 MiB in 37 minutes, and is then collected.
+            let garbage = (hours * 60.0 / 37.0).fract() * 40.0;
+            (at, (200.0 + self.trouble.leak * hours + garbage) * f64::from(1 << 20))
+        };
+        let samples = (0..600).map(|i| sample(from + (to - from) * i / 599)).collect();
+        ServerAnswer { name: "memory".to_owned(), samples, error: None }
+    }
+
     fn report(&self, lost: Vec<LostRunner>) -> Report {
         let Compiled { plan, criteria, .. } = &self.compiled;
+        let totals = &self.operator.figures.totals(plan);
+        let server = vec![self.memory()];
         let stopped = self.stop.as_ref().map(|note| note.reason.clone());
         let aborted = self.stop.as_ref().and_then(|note| note.aborted);
         Report::build(&Input {
@@ -255,8 +282,8 @@ impl Soak {
             namespace: None,
             start: None,
             runners: RUNNERS,
-            totals: &self.operator.figures.totals(plan),
-            circumstances: &Circumstances { lost, stopped, aborted, ..Circumstances::default() },
+            totals,
+            circumstances: &Circumstances { lost, stopped, aborted, server, ..Circumstances::default() },
             baseline: None,
         })
     }
@@ -265,7 +292,7 @@ impl Soak {
 #[test]
 fn three_days_with_a_lost_runner_and_two_restarts_end_inconclusive_with_the_leak_found_and_little_held() {
     let (lost, away) = (30 * HOUR, vec![(20 * HOUR, 10), (50 * HOUR, 10)]);
-    let Outcomes { report, sent, held, ended } = Soak::run(Trouble { lost: Some(lost), away, breaks: None });
+    let Outcomes { report, sent, held, ended } = Soak::run(Trouble { lost: Some(lost), away, ..Trouble::default() });
     assert_eq!(ended, END);
     assert_eq!(report.verdict, Verdict::Inconclusive, "{}", report.reason);
     assert!(report.reason.contains("unner 2") && report.reason.contains("OOMKilled"), "{}", report.reason);
@@ -279,6 +306,10 @@ fn three_days_with_a_lost_runner_and_two_restarts_end_inconclusive_with_the_leak
         "{}",
         drift.text
     );
+    // Memory that comes and goes is no leak, however often it does; but with a runner less, who knows.
+    let memory = criterion_on_memory(&report);
+    assert!(memory.observed.is_some_and(|slope| slope.abs() < 0.000_1), "{memory:?}");
+    assert_eq!(memory.outcome, CriterionOutcome::Untrusted, "{memory:?}");
     // Buckets of 433 s, 599 of them, and of what is held no more after three days than after one: the latest snapshots.
     assert_eq!((report.timeline.width, report.timeline.buckets.len()), (433_000_000, 599));
     let (of_an_hour, most) = held;
@@ -287,10 +318,31 @@ fn three_days_with_a_lost_runner_and_two_restarts_end_inconclusive_with_the_leak
     assert!(bytes < 900 << 10, "a report of {bytes} bytes");
 }
 
+fn criterion_on_memory(report: &Report) -> &CriterionReport {
+    report.criteria.iter().find(|criterion| criterion.expr.contains("server.memory")).expect("it is among the criteria")
+}
+
+#[test]
+fn memory_that_leaks_for_three_days_beneath_its_garbage_fails_the_run_though_a_runner_was_lost() {
+    let leak = 5.0;
+    let (lost, away) = (30 * HOUR, vec![(50 * HOUR, 10)]);
+    let Outcomes { report, ended, .. } = Soak::run(Trouble { leak, lost: Some(lost), away, ..Trouble::default() });
+    assert_eq!(ended, END);
+    // By the hour, of its mean: 200 MiB, half of what was leaked, half of the garbage.
+    let mean = 200.0 + leak * 72.0 / 2.0 + 20.0;
+    let memory = criterion_on_memory(&report);
+    assert_eq!(memory.outcome, CriterionOutcome::Fail, "{memory:?}");
+    let observed = memory.observed.expect("there are samples");
+    assert!((observed - leak / mean).abs() < 0.01 * leak / mean, "{observed}");
+    assert_eq!(report.verdict, Verdict::Failed, "{}", report.reason);
+    assert!(report.reason.contains("slope(server.memory) < 1%/h"), "{}", report.reason);
+    assert!(report.doubts.iter().any(|doubt| doubt.text.contains("OOMKilled")), "{:?}", report.doubts);
+}
+
 #[test]
 fn windows_are_judged_anew_after_a_restart_and_a_target_that_breaks_ends_the_run_within_one() {
     let (restart, breaks) = (60 * HOUR, 60 * HOUR + 4);
-    let trouble = Trouble { lost: None, away: vec![(restart, 2)], breaks: Some(breaks) };
+    let trouble = Trouble { away: vec![(restart, 2)], breaks: Some(breaks), ..Trouble::default() };
     let Outcomes { report, sent, ended, .. } = Soak::run(trouble);
     // Of the first window after the restart, a good part is bad; one look more ends the runners.
     assert!(ended <= restart + 2 + 10 + 2 * EVERY, "ended in minute {ended}, {} after the restart", ended - restart);

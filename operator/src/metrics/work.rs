@@ -78,13 +78,15 @@ impl Work {
             Wanted::At(due) => *due <= now,
         };
         seen.set(&QUEUE, [], self.wanted.values().filter(is_due).count() as f64);
-        for ((kind, result), count) in &self.passes {
-            seen.count(&RECONCILES, [kind.name(), result], *count);
+        // What can be counted is there from the begin on, at 0, so that the first of each can be seen to be one.
+        for kind in [Kind::Test, Kind::Schedule] {
+            for result in ["success", "error"] {
+                seen.count(&RECONCILES, [kind.name(), result], self.passes.get(&(kind, result)).copied().unwrap_or(0));
+            }
         }
         for (kind, times) in &self.durations {
             seen.distribute(&RECONCILE_DURATION, [kind.name()], Histogram::of(times));
         }
-        // At 0 from the begin on, so that the first of each can be seen to be one.
         for place in ["observe", "apply", "report", "token", "conflict"] {
             seen.count(&ERRORS, [place], self.errors.get(place).copied().unwrap_or(0));
         }
@@ -134,6 +136,7 @@ mod tests {
             "proofload_operator_queue_length 2",
             "proofload_operator_reconciles_total{kind=\"LoadTest\",result=\"success\"} 4",
             "proofload_operator_reconciles_total{kind=\"LoadTestSchedule\",result=\"success\"} 1",
+            "proofload_operator_reconciles_total{kind=\"LoadTestSchedule\",result=\"error\"} 0",
             "proofload_operator_errors_total{kind=\"apply\"} 1",
             "proofload_operator_errors_total{kind=\"conflict\"} 0",
             "proofload_operator_reconcile_duration_seconds_bucket{kind=\"LoadTestSchedule\",le=\"0.5\"} 0",

@@ -64,10 +64,25 @@ pub fn of_alerts() -> Result<Vec<Question>> {
     rules.flatten().map(question).collect()
 }
 
-/// The names of the metrics in an expression.
-pub fn metrics(expression: &str) -> Vec<&str> {
-    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("proofload_") || word.starts_with("container_")).collect()
+impl Question {
+    /// What an alert looks at, without the limits that it holds it against: that should have data at any time.
+    #[must_use]
+    pub fn without_limits(&self) -> Self {
+        let mut words = self.expression.split_whitespace().peekable();
+        let mut kept = Vec::new();
+        while let Some(word) = words.next() {
+            let limit = if matches!(word, "==" | ">" | ">=" | "<") { words.peek() } else { None };
+            match limit.map(|limit| limit.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.')) {
+                // It may close brackets.
+                Some(rest) if rest.chars().all(|c| c == ')') => {
+                    kept.push(rest);
+                    words.next();
+                }
+                _ => kept.push(word),
+            }
+        }
+        Self { place: self.place.clone(), expression: kept.join(" ").replace("absent(", "(") }
+    }
 }
 
 fn replaced(expression: &str, choice: &Choice) -> String {
@@ -84,4 +99,21 @@ fn replaced(expression: &str, choice: &Choice) -> String {
         ("$step", ".*"),
     ];
     variables.into_iter().fold(expression.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_without_limits_is_what_it_looks_at() {
+        for (expression, seen) in [
+            ("absent(a == 1)", "(a )"),
+            ("max by (x) (a{b=~\"c\"}) > 0.9\n  or b >= 3", "max by (x) (a{b=~\"c\"})  or b "),
+            ("a > b", "a > b"),
+        ] {
+            let question = Question { place: String::new(), expression: expression.to_owned() };
+            assert_eq!(question.without_limits().expression, seen);
+        }
+    }
 }

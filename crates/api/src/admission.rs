@@ -3,6 +3,8 @@
 //! What `kubectl apply` refuses, `proofload validate` refuses too, in the same places, with all problems at once. The
 //! rules are read from the custom resource definition itself, so that there is one source of them.
 
+use std::sync::LazyLock;
+
 use cel::{Context, Program, Value as CelValue};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -18,30 +20,49 @@ use crate::{GROUP, VERSION};
 /// Reads a `LoadTest`, or says everything that is wrong with it: unknown fields, types, ranges, CEL rules. Defaults are
 /// filled in as the API server does.
 pub fn admit(value: &Value) -> Result<LoadTest, Vec<Problem>> {
-    admitted(value, "LoadTest", crate::complete(LoadTest::crd(), crate::MAX_NAME))
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::new(crate::complete(LoadTest::crd(), crate::MAX_NAME)));
+    admitted(value, "LoadTest", &RULES)
 }
 
 /// The same for a `LoadTestSchedule`.
 pub fn admit_schedule(value: &Value) -> Result<LoadTestSchedule, Vec<Problem>> {
-    admitted(value, "LoadTestSchedule", crate::schedule_crd())
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::new(crate::schedule_crd()));
+    admitted(value, "LoadTestSchedule", &RULES)
 }
 
-fn admitted<T: DeserializeOwned>(value: &Value, of: &str, crd: CustomResourceDefinition) -> Result<T, Vec<Problem>> {
+/// What a kind must be.
+struct Rules {
+    schema: Value,
+    /// The schema's own rules; not those in CEL.
+    validator: jsonschema::Validator,
+}
+
+impl Rules {
+    fn new(crd: CustomResourceDefinition) -> Self {
+        let schema = root_schema(crd);
+        let mut translated = schema.clone();
+        translate(&mut translated);
+        let validator = jsonschema::validator_for(&translated).expect("the schema of our own types is one");
+        Self { schema, validator }
+    }
+}
+
+fn admitted<T: DeserializeOwned>(value: &Value, of: &str, rules: &Rules) -> Result<T, Vec<Problem>> {
     kind(value, of)?;
-    let schema = root_schema(crd);
+    let Rules { schema, validator } = rules;
     let mut value = value.clone();
     if let Some(object) = value.as_object_mut() {
         // The status is the operator's: whatever a file has there is dropped, as the API server does.
         object.remove("status");
     }
-    fill_defaults(&mut value, &schema);
+    fill_defaults(&mut value, schema);
     let mut problems = Vec::new();
-    unknown_fields(&value, &schema, "", &mut problems);
-    let unsound = schema_problems(&value, &schema);
+    unknown_fields(&value, schema, "", &mut problems);
+    let unsound = schema_problems(&value, validator);
     let sound = unsound.is_empty();
     problems.extend(unsound);
     if sound {
-        cel_problems(&value, &schema, "", &mut problems);
+        cel_problems(&value, schema, "", &mut problems);
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -158,11 +179,7 @@ fn unknown_field(name: &str, path: &str, known: &Map<String, Value>) -> Problem 
     }
 }
 
-/// The schema's own rules, by a JSON Schema validator that is told what two Kubernetes extensions mean.
-fn schema_problems(value: &Value, schema: &Value) -> Vec<Problem> {
-    let mut schema = schema.clone();
-    translate(&mut schema);
-    let validator = jsonschema::validator_for(&schema).expect("the schema of our own types is one");
+fn schema_problems(value: &Value, validator: &jsonschema::Validator) -> Vec<Problem> {
     let problem = |error: jsonschema::ValidationError<'_>| {
         let path = dotted(error.instance_path().as_str());
         let came = short(error.instance());
@@ -180,6 +197,7 @@ fn schema_problems(value: &Value, schema: &Value) -> Vec<Problem> {
     validator.iter_errors(value).map(problem).collect()
 }
 
+/// Says in words of JSON Schema what two extensions of Kubernetes mean.
 fn translate(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

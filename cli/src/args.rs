@@ -100,7 +100,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) files: Option<PathBuf>,
     /// Hold the run against this earlier one, instead of what spec.baseline says: a report as JSON, compressed by gzip or
-    /// not; or a LoadTest in the cluster. A regression fails the run.
+    /// not; or a LoadTest in the cluster, NAME or NAMESPACE/NAME. A regression fails the run.
     #[arg(long, value_name = "RUN|FILE")]
     pub(crate) baseline: Option<PathBuf>,
     /// Hold the run against no earlier one, whatever spec.baseline says.
@@ -188,7 +188,7 @@ pub(crate) struct TriggerArgs {
 }
 
 /// Which cluster, and where in it. With any of these, nothing on this machine is looked at.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ClusterArgs {
     /// Its namespace in the cluster. Default: that of the context. With it, this machine is not looked at.
     #[arg(long, short)]
@@ -264,7 +264,7 @@ Exit codes:
     1  anything else")]
 pub(crate) struct CompareArgs {
     /// What the others are held against: a report as JSON, compressed by gzip or not, or - for standard input; or a
-    /// LoadTest in the cluster.
+    /// LoadTest in the cluster, NAME or NAMESPACE/NAME.
     pub(crate) baseline: PathBuf,
     /// The others.
     #[arg(required = true, value_name = "RUN")]

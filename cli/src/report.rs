@@ -28,9 +28,12 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Reads a report, compressed or not: of a file, or else of the run of that name in the cluster.
+/// Reads a report, compressed or not: of a file, or else of the run of that name in the cluster, `NAME` or
+/// `NAMESPACE/NAME`.
 pub(crate) fn read_report(source: &Path, cluster: &ClusterArgs) -> anyhow::Result<Report> {
-    let name = source.to_str().filter(|name| is_name(name));
+    let text = source.to_str().unwrap_or_default();
+    let (namespace, name) = text.split_once('/').map_or((None, text), |(namespace, name)| (Some(namespace), name));
+    let name = Some(name).filter(|name| is_name(name) && namespace.is_none_or(is_name));
     // A directory is no report, and often has the name of what is in it.
     let is_here = || source.as_os_str() == "-" || (source.exists() && (name.is_none() || !source.is_dir()));
     if !cluster.is_given() && is_here() {
@@ -42,6 +45,11 @@ pub(crate) fn read_report(source: &Path, cluster: &ClusterArgs) -> anyhow::Resul
         ensure!(!cluster.is_given(), "expected the name of a LoadTest in the cluster, got {}", source.display());
         bail!("{}", no_file(source));
     };
+    let namespaced = ClusterArgs { namespace: namespace.map(str::to_owned), ..cluster.clone() };
+    if let (Some(here), Some(given)) = (namespace, &cluster.namespace) {
+        ensure!(here == given, "expected a LoadTest in namespace {given}, got one in {here}");
+    }
+    let cluster = if namespace.is_some() { &namespaced } else { cluster };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stored = runtime.block_on(stored::fetch(name, cluster)).with_context(|| {
         if cluster.is_given() {

@@ -103,6 +103,12 @@ fn the_report_of_a_run_in_the_cluster_is_where_its_status_says() {
     let (status, said, lines) = asked(answers, "checkout", &["-o", "json"]);
     assert_eq!((status, said.as_bytes()), (0, &json[..]), "{said}");
     assert!(lines[1].contains("/namespaces/shop/configmaps/checkout-abc-report"), "{lines:?}");
+    // As the status of another run names it.
+    let (status, said, lines) = asked(vec![refusal(404), refusal(403)], "warehouse/stock", &[]);
+    assert!(status == 1 && said.contains("there is no LoadTest stock in namespace warehouse"), "{said}");
+    assert!(lines[0].contains("/namespaces/warehouse/loadtests/stock"), "{lines:?}");
+    let (status, said, _) = asked(Vec::new(), "warehouse/stock", &["-n", "shop"]);
+    assert!(status == 1 && said.contains("expected a LoadTest in namespace shop, got one in warehouse"), "{said}");
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn where_there_is_no_report_it_is_said_why() {
     };
     refused(vec![test("Running", None)], "checkout", "shop/checkout has no report: its run is under way");
     refused(vec![test("Pending", None)], "checkout", "its run has not begun");
-    refused(vec![test("Finished", None)], "checkout", "it ended without a run: as it is");
+    refused(vec![test("Finished", None)], "checkout", "it ended without one: as it is");
     refused(
         vec![test("Finished", Some("gone")), refusal(404)],
         "checkout",

@@ -50,15 +50,22 @@ pub(crate) enum ApplyError {
 }
 
 impl ApplyError {
-    /// What the API server refused and why, where trying again helps only once something else has changed: a quota, an
-    /// admission rule, a field that it does not take.
-    pub(crate) fn refusal(&self) -> Option<String> {
+    /// Why nothing was written, where trying again helps only once something else has changed: a quota, an admission
+    /// rule, a field that the API server does not take, an object that is in the way.
+    fn refusal(&self) -> Option<String> {
         match self {
             Self::Api { what, source: kube::Error::Api(refusal) } => {
-                matches!(refusal.code, 400 | 403 | 404 | 413 | 422).then(|| format!("{what}: {}", refusal.message))
+                let is_final = matches!(refusal.code, 400 | 403 | 404 | 413 | 422);
+                is_final.then(|| format!("the API server refused {what}: {}", refusal.message))
             }
-            _ => None,
+            Self::Api { .. } => None,
+            Self::NotAReport { .. } => Some(self.to_string()),
         }
+    }
+
+    /// What a refusal makes of a step; any other error stays one.
+    fn or_refused(self) -> Result<Applied, Self> {
+        self.refusal().map(Applied::Refused).ok_or(self)
     }
 }
 
@@ -69,15 +76,22 @@ pub(crate) enum Applied {
     Done,
     /// The report is stored.
     Stored(Box<Report>),
-    /// The API server does not admit the run's objects.
+    /// The API server does not admit the run's objects, or its report; and why, in words.
     Refused(String),
+    /// The same of a report that is not waited for any more.
+    Unstored {
+        /// What could not be stored.
+        report: Box<Report>,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// Makes the objects of a run: the plan first, since the pods mount it. Again makes no difference.
 pub(crate) async fn create(context: &Context, test: &LoadTest, compiled: &Compiled) -> Result<Applied, ApplyError> {
     match write(context, test, compiled).await {
         Ok(()) => Ok(Applied::Done),
-        Err(error) => error.refusal().map(Applied::Refused).ok_or(error),
+        Err(error) => error.or_refused(),
     }
 }
 
@@ -102,20 +116,36 @@ where
     api.patch(&object.name_any(), &parameters, &Patch::Apply(object)).await.map(drop)
 }
 
-/// Stores the report, or finds that it is stored already; returns what is stored, from which the verdict follows.
-pub(crate) async fn store_report(context: &Context, test: &LoadTest, input: &Input<'_>) -> Result<Report, ApplyError> {
+/// Stores the report, or finds that it is stored already. The verdict follows from what is stored; from what could not be
+/// stored only if the step says so.
+pub(crate) async fn store_report(
+    context: &Context,
+    test: &LoadTest,
+    input: &Input<'_>,
+    without_report: bool,
+) -> Result<Applied, ApplyError> {
+    let report = Report::build_to_fit(input, |report| pack(report).len() <= MAX_REPORT);
+    let why = match write_report(context, test, &report).await {
+        Ok(None) => return Ok(Applied::Stored(Box::new(report))),
+        Ok(Some(earlier)) => return Ok(Applied::Stored(Box::new(earlier))),
+        Err(error) => error.refusal().ok_or(error)?,
+    };
+    Ok(if without_report { Applied::Unstored { report: Box::new(report), why } } else { Applied::Refused(why) })
+}
+
+/// Returns the report that was there before, if one was.
+async fn write_report(context: &Context, test: &LoadTest, report: &Report) -> Result<Option<Report>, ApplyError> {
     let failed = |source| ApplyError::Api { what: "the report", source };
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
-    let report = Report::build_to_fit(input, |report| pack(report).len() <= MAX_REPORT);
-    match api.create(&PostParams::default(), &config_map::report(test, pack(&report))).await {
-        Ok(_) => return Ok(report),
+    match api.create(&PostParams::default(), &config_map::report(test, pack(report))).await {
+        Ok(_) => return Ok(None),
         Err(kube::Error::Api(refusal)) if refusal.code == 409 => {}
         Err(error) => return Err(failed(error)),
     }
     // An earlier pass stored it and was cut off before the verdict was in status.
     let name = report_name(test);
     let stored = api.get(&name).await.map_err(failed)?;
-    unpack(&stored).map_err(|source| ApplyError::NotAReport { name, source })
+    unpack(&stored).map(Some).map_err(|source| ApplyError::NotAReport { name, source })
 }
 
 fn pack(report: &Report) -> Vec<u8> {
@@ -139,10 +169,7 @@ pub(crate) async fn create_store(context: &Context, test: &LoadTest, store: &Sto
     let job = store::job(test, store, &context.settings.runner_image);
     match server_side(context, test, &job).await {
         Ok(()) => Ok(Applied::Done),
-        Err(source) => {
-            let error = ApplyError::Api { what: "the Job", source };
-            error.refusal().map(Applied::Refused).ok_or(error)
-        }
+        Err(source) => ApplyError::Api { what: "the Job", source }.or_refused(),
     }
 }
 

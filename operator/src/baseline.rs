@@ -100,8 +100,11 @@ impl Cluster<'_> {
         let test = test.ok_or_else(|| Unread::NotThere(format!("there is no LoadTest {name}")))?;
         let status = test.status.unwrap_or_default();
         let Some(reference) = status.report else {
-            let why = if status.verdict.is_some() { "it ended without a run" } else { "it is not over" };
-            return Err(Unread::Unusable(format!("LoadTest {name} has no report: {why}")));
+            return Err(if status.verdict.is_some() {
+                Unread::NotThere(format!("LoadTest {name} has ended without a report"))
+            } else {
+                Unread::Unusable(format!("LoadTest {name} has no report: it is not over"))
+            });
         };
         let map = reference.config_map;
         let stored = self.get::<ConfigMap>(&map, "ConfigMap").await?;
@@ -132,7 +135,7 @@ fn report_of(stored: ConfigMap, name: &str, key: &str) -> Result<Report, Unread>
     let binary = stored.binary_data.and_then(|mut data| data.remove(key)).map(|bytes| bytes.0);
     let text = stored.data.and_then(|mut data| data.remove(key)).map(String::into_bytes);
     let bytes = binary.or(text).ok_or_else(|| Unread::Unusable(format!("ConfigMap {name} has no key {key}")))?;
-    parse(&bytes).map_err(|why| Unread::Unusable(format!("key {key} of ConfigMap {name} {why}")))
+    parse(&bytes).map_err(|why| Unread::Unusable(format!("key {key} of ConfigMap {name}, which {why}")))
 }
 
 /// A report as JSON, compressed or not. What is said of anything else has nothing in it of what was read: not everybody

@@ -28,6 +28,9 @@ const FAREWELL: Micros = Micros::from_secs(15);
 const SHORT_FAREWELL: Micros = Micros::from_secs(5);
 /// Objects that are applied together come one after the other: a baseline may still be on its way for so long.
 const TOGETHER: Micros = Micros::from_secs(10);
+/// How long an API server that does not take the report is asked again. Without a report there is no verdict but `Error`,
+/// and every run ends within 2 min of its deadline.
+pub(crate) const UNSTORED: Micros = Micros::from_secs(90);
 /// How often the first runner is asked for what Prometheus says.
 const ASK: Micros = Micros::from_millis(500);
 /// How often while something is about to happen.
@@ -49,7 +52,12 @@ pub(crate) enum Step {
     /// The load is over: ask the first runner for what Prometheus says of this time, in microseconds from the run's begin.
     Ask((u64, u64)),
     /// It is over: judge, store, say so.
-    Conclude(Conclusion),
+    Conclude {
+        /// How it ended.
+        conclusion: Conclusion,
+        /// Whether the run ends though the API server does not take the report. Else it is asked again.
+        without_report: bool,
+    },
     /// The verdict is there: no runner may be left.
     CleanUp {
         /// Whether the runners were given time enough to go by themselves.
@@ -88,8 +96,7 @@ pub(crate) fn decide(world: &World) -> (Step, Option<Micros>) {
         // Once runners were there, they are never made again: a second start would put the load on twice.
         JobSight::Absent if world.phase() == Phase::Pending => before_start(world),
         JobSight::Absent if world.phase() == Phase::Starting && !is_at_work(&world.runners) => {
-            let why = "the Job was deleted before the load began".to_owned();
-            (Step::Conclude(Conclusion::Impossible(why)), None)
+            conclude(world, Conclusion::Impossible("the Job was deleted before the load began".to_owned()))
         }
         JobSight::Absent => under_way(world, compiled, Micros::ZERO),
         JobSight::Present { age, .. } => under_way(world, compiled, age),
@@ -108,10 +115,10 @@ fn before_start(world: &World) -> (Step, Option<Micros>) {
     }
     let deadline = world.test.spec.runners.start_deadline;
     match world.refused() {
-        Some((why, lasting)) if lasting >= deadline => (
-            Step::Conclude(Conclusion::Impossible(format!("the objects could not be made within {deadline}: {why}"))),
-            None,
-        ),
+        Some((why, lasting)) if lasting >= deadline => {
+            let why = format!("the objects could not be made within {deadline}: {why}");
+            conclude(world, Conclusion::Impossible(why))
+        }
         _ => (Step::Create, Some(EAGER)),
     }
 }
@@ -145,15 +152,24 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
     match decision.action {
         Action::Finish(ending) => match to_ask(world, compiled, &figures) {
             Some(window) => (Step::Ask(window), Some(ASK)),
-            None => (Step::Conclude(Conclusion::Ended(ending)), None),
+            None => conclude(world, Conclusion::Ended(ending)),
         },
-        Action::GiveUp { reason, wanted: true } => (Step::Conclude(Conclusion::Cancelled(reason)), None),
-        Action::GiveUp { reason, wanted: false } => (Step::Conclude(Conclusion::Impossible(reason)), None),
+        Action::GiveUp { reason, wanted: true } => conclude(world, Conclusion::Cancelled(reason)),
+        Action::GiveUp { reason, wanted: false } => conclude(world, Conclusion::Impossible(reason)),
         Action::Wait | Action::Begin(_) | Action::Steer(_) | Action::Stop { .. } => {
             let next = pace::next_look(world, compiled, &decision);
             (Step::Conduct(decision), Some(next))
         }
     }
+}
+
+/// The end waits for the report to be stored, but not for ever; and not at all where there are no figures to keep.
+fn conclude(world: &World, conclusion: Conclusion) -> (Step, Option<Micros>) {
+    let without_report = match conclusion {
+        Conclusion::Ended(_) => world.unstored().is_some_and(|lasting| lasting >= UNSTORED),
+        Conclusion::Cancelled(_) | Conclusion::Impossible(_) => true,
+    };
+    (Step::Conclude { conclusion, without_report }, None)
 }
 
 /// What Prometheus is still to be asked about. Nothing once the first runner is gone, or does not come back with an

@@ -21,7 +21,7 @@ use crate::build::run_name;
 use crate::context::Context;
 use crate::fleet::RemoteFleet;
 use crate::memory::{RunMemory, ServerSight};
-use crate::report::reason;
+use crate::report::{REPORT_STORED, reason};
 
 use self::pods::sights;
 pub(crate) use self::store::StoreSight;
@@ -99,6 +99,13 @@ impl World {
         let refused = |c: &&Condition| c.type_ == "Reconciling" && c.status == "True" && c.reason == reason::REFUSED;
         let found = conditions.into_iter().find(refused)?;
         Some((&found.message, self.since(found.last_transition_time.0)))
+    }
+
+    /// For how long the API server has not taken the report; none if it was not asked, or took it.
+    pub(crate) fn unstored(&self) -> Option<Micros> {
+        let mut conditions = self.test.status.iter().flat_map(|status| &status.conditions);
+        let unstored = conditions.find(|c| c.type_ == REPORT_STORED && c.status == "False")?;
+        Some(self.since(unstored.last_transition_time.0))
     }
 
     /// How long ago something was, by this machine's clock; nothing where that lies in the future.

@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 use proofload_api::LoadTest;
 use proofload_conductor::{Action as Conducted, Ending, Fleet};
 use proofload_results::report::Input;
-use proofload_results::{Circumstances, Report, SnapshotSet};
+use proofload_results::{Circumstances, SnapshotSet};
 use tracing::{debug, warn};
 
 use crate::apply::{self, Applied, ApplyError};
@@ -52,7 +52,7 @@ impl PassError {
     }
 }
 
-/// When to ask an API server again that refused a run's objects.
+/// When to ask an API server again that refused a run's objects, or its report.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
 /// One pass.
@@ -132,10 +132,9 @@ async fn apply(
             _ => {}
         },
         (Step::Ask(window), _) => fleet.ask_server(*window).await,
-        (Step::Conclude(conclusion), Ok(compiled)) => {
+        (Step::Conclude { conclusion, without_report }, Ok(compiled)) => {
             let circumstances = circumstances(conclusion, fleet.memory);
-            let report = store(context, world, compiled, &circumstances, fleet.memory).await?;
-            return Ok(Applied::Stored(Box::new(report)));
+            return store(context, world, compiled, &circumstances, fleet.memory, *without_report).await;
         }
         (Step::CleanUp { delete_job: false }, _) => fleet.acknowledge().await,
         (Step::CleanUp { delete_job: true }, _) => apply::delete_job(context, test).await?,
@@ -173,7 +172,8 @@ async fn store(
     compiled: &proofload_plan::Compiled,
     circumstances: &Circumstances,
     memory: &mut RunMemory,
-) -> Result<Report, PassError> {
+    without_report: bool,
+) -> Result<Applied, PassError> {
     let nothing = || Arc::new(SnapshotSet::new(&compiled.plan, compiled.sizing.runners));
     let totals = memory.snapshots.get_or_insert_with(nothing).totals(&compiled.plan);
     let spec = serde_json::to_value(&world.test.spec).unwrap_or_default();
@@ -198,5 +198,5 @@ async fn store(
         circumstances,
         baseline: baseline.as_ref(),
     };
-    Ok(apply::store_report(context, &world.test, &input).await?)
+    Ok(apply::store_report(context, &world.test, &input, without_report).await?)
 }

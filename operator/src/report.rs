@@ -4,6 +4,7 @@
 //! one is refused. Progress is written at most once in ten seconds; a transition at once, and with an Event.
 
 mod conditions;
+mod ending;
 mod generator;
 mod store;
 #[cfg(test)]
@@ -15,27 +16,27 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
-use proofload_api::status::{CriterionOutcome, PlanStatus, ReportReference, RunnersStatus, SearchStatus};
+use proofload_api::status::{PlanStatus, RunnersStatus, SearchStatus};
 use proofload_api::units::short_time;
-use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase, Problem, Verdict};
+use proofload_api::{LoadTest, LoadTestStatus, Micros, Phase};
 use proofload_conductor::{Action, Decision, RunnerView, Steer};
 use proofload_plan::{Compiled, Load, Plan};
 use proofload_results::live::{self, Mark};
 use proofload_results::search::answer;
-use proofload_results::status::{searches, searches_of};
-use proofload_results::{Report, RunnerState, Snapshot, StopNote, phase};
+use proofload_results::status::searches;
+use proofload_results::{RunnerState, Snapshot, StopNote, phase};
 
 use crate::apply::Applied;
 use crate::build::job::resources;
-use crate::build::report_name;
 use crate::context::Context;
 use crate::decide::{Step, scale};
 use crate::memory::RunMemory;
 use crate::observe::World;
 
-use self::conditions::{conclude, progressing, set};
+use self::conditions::{progressing, set};
+use self::ending::{finished, reject, unstored};
 
-pub(crate) use self::conditions::{MAX_PROBLEMS, shorten, shorten_to};
+pub(crate) use self::conditions::{MAX_PROBLEMS, REPORT_STORED, shorten, shorten_to};
 
 /// Reasons of conditions and events. Constants, since people write alerts on them.
 pub(crate) mod reason {
@@ -67,9 +68,9 @@ pub(crate) mod reason {
     pub(crate) const REGRESSION: &str = "Regression";
     /// The report is where `results.store` says.
     pub(crate) const STORED: &str = "ReportStored";
-    /// The report could not be stored yet, and is tried again.
+    /// The report, or its copy, could not be stored yet, and is tried again.
     pub(crate) const STORE_RETRYING: &str = "ReportNotStoredYet";
-    /// The report was not stored, and is given up; its `ConfigMap` is there.
+    /// The report, or its copy, was not stored, and is given up. Of a copy the `ConfigMap` is there.
     pub(crate) const STORE_FAILED: &str = "ReportNotStored";
     /// The run could not begin.
     pub(crate) const COULD_NOT_START: &str = "CouldNotStart";
@@ -132,7 +133,11 @@ pub(crate) fn draft(world: &World, step: &Step, applied: &Applied, memory: &RunM
             elapsed => running(world, compiled, decision, elapsed.unwrap_or_else(|| since_begin(world)), memory),
         },
         (Step::Ask(_), Ok(compiled), _) => asking(world, compiled),
-        (Step::Conclude(_), Ok(compiled), Applied::Stored(report)) => finished(world, compiled, report),
+        (Step::Conclude { .. }, Ok(compiled), Applied::Stored(report)) => finished(world, compiled, report, None),
+        (Step::Conclude { .. }, Ok(compiled), Applied::Unstored { report, why }) => {
+            finished(world, compiled, report, Some(why))
+        }
+        (Step::Conclude { .. }, Ok(compiled), Applied::Refused(why)) => unstored(world, compiled, why),
         (Step::Copy(copying), _, applied) => return store::copying(world, copying, applied),
         _ => return None,
     })
@@ -159,22 +164,6 @@ async fn emit(context: &Context, test: &LoadTest, type_: EventType, reason: &str
     }
 }
 
-fn reject(world: &World, problems: &[Problem]) -> Draft {
-    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let count = if lines.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", lines.len()) };
-    let whole = format!("The spec has {count}, nothing was created: {}", lines.join("; "));
-    let message = shorten(&whole);
-    let mut status = LoadTestStatus {
-        phase: Some(Phase::Finished),
-        verdict: Some(Verdict::Error),
-        message: shorten_to(&whole, MAX_PROBLEMS),
-        completion_time: Some(Time(world.now)),
-        ..world.status()
-    };
-    conclude(&mut status, world, Verdict::Error, reason::INVALID, &message);
-    Draft { status, events: vec![(EventType::Warning, reason::INVALID, message)], urgent: true }
-}
-
 fn hold(world: &World, why: &str) -> Draft {
     let message = format!("Not started: {why}");
     let mut status = LoadTestStatus { phase: Some(Phase::Pending), message: message.clone(), ..world.status() };
@@ -186,7 +175,7 @@ fn hold(world: &World, why: &str) -> Draft {
 }
 
 fn refused(world: &World, why: &str) -> Draft {
-    let message = shorten(&format!("the API server refused {why}"));
+    let message = shorten(why);
     let is_new = world.refused().is_none();
     let mut status = LoadTestStatus {
         phase: Some(Phase::Pending),
@@ -343,41 +332,6 @@ fn running_message(world: &World, compiled: &Compiled, decision: &Decision) -> S
     shorten(&message)
 }
 
-fn finished(world: &World, compiled: &Compiled, report: &Report) -> Draft {
-    let verdict = report.verdict;
-    let message = shorten(&report.reason);
-    let lost = report.doubts.iter().filter(|doubt| doubt.kind == proofload_results::DoubtKind::LostRunner).count();
-    let old = world.status();
-    let mut status = LoadTestStatus {
-        phase: Some(Phase::Finished),
-        verdict: Some(verdict),
-        message: message.clone(),
-        progress: if verdict == Verdict::Error { old.progress.clone() } else { "100%".to_owned() },
-        plan: Some(plan_status(world, compiled)),
-        runners: Some(count(&world.runners, compiled, u32::try_from(lost).unwrap_or(u32::MAX))),
-        live: Some(live::at_end(report)),
-        summary: Some((&report.summary).into()),
-        scenarios: report.scenarios.iter().map(Into::into).collect(),
-        criteria: report.criteria.iter().map(Into::into).collect(),
-        search: cut(searches_of(report)),
-        server: report.server.iter().map(|metric| (metric.name.clone(), metric.into())).collect(),
-        generator: Some((&report.generator).into()),
-        baseline: report.baseline.as_ref().map(Into::into),
-        measured: Some(report.into()),
-        report: Some(ReportReference { config_map: report_name(&world.test), store: store::pending(&world.test) }),
-        start_time: report.start.as_ref().and_then(|start| start.parse().ok()).map(Time).or(old.start_time.clone()),
-        completion_time: Some(Time(world.now)),
-        ..old
-    };
-    let name = if verdict == Verdict::Error { reason::COULD_NOT_START } else { verdict_reason(verdict) };
-    conclude(&mut status, world, verdict, name, &message);
-    let kind = if verdict == Verdict::Passed { EventType::Normal } else { EventType::Warning };
-    let mut events = vec![(kind, name, message)];
-    let regression = report.baseline.as_ref().filter(|baseline| baseline.outcome == Some(CriterionOutcome::Fail));
-    events.extend(regression.map(|found| (EventType::Warning, reason::REGRESSION, found.message.clone())));
-    Draft { status, events, urgent: true }
-}
-
 /// Of many searches only the last steps, so that status keeps its size: the report has all of them.
 fn cut(mut searches: Vec<SearchStatus>) -> Vec<SearchStatus> {
     /// So many steps in all, each of which takes a few hundred bytes.
@@ -437,14 +391,4 @@ fn count(runners: &[RunnerView], compiled: &Compiled, lost: u32) -> RunnersStatu
         }
     }
     counted
-}
-
-fn verdict_reason(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Passed => "Passed",
-        Verdict::Failed => "Failed",
-        Verdict::Inconclusive => "Inconclusive",
-        Verdict::Unjudged => "Unjudged",
-        Verdict::Error => "Error",
-    }
 }

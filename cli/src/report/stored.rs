@@ -42,7 +42,7 @@ fn why_not(status: &LoadTestStatus) -> String {
         Some(Phase::Starting) => "its run is about to begin".to_owned(),
         Some(Phase::Running) => "its run is under way".to_owned(),
         Some(Phase::Finishing) => "its run is being judged just now; try again in a moment".to_owned(),
-        Some(Phase::Finished) => format!("it ended without a run: {}", status.message),
+        Some(Phase::Finished) => format!("it ended without one: {}", status.message),
     }
 }
 

@@ -71,7 +71,7 @@ pub struct LoadTestStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Finished`, `Succeeded`, `Reconciling`, `Stalled`.
+    /// `Finished`, `Succeeded`, `Reconciling`, `Stalled`; and `ReportStored`, where the report could not be stored at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -132,14 +132,19 @@ fn aborted(report: &Report) -> Option<&Doubt> {
 /// The first few of some criteria, and what they saw: `rate(errors) < 1% on browse was 4%`.
 fn named(criteria: &[&CriterionReport]) -> String {
     let named = criteria.iter().take(MOST_NAMED).map(|criterion| {
-        let of = criterion.of.as_ref().map(|of| format!(" on {of}")).unwrap_or_default();
-        let during = criterion.during.as_ref().map(|during| format!(" during {during}")).unwrap_or_default();
         let window = criterion.abort.filter(|_| criterion.aborted);
         let window = window.map(|abort| format!(" over {}", short_time(abort.window as f64))).unwrap_or_default();
-        format!("{}{of}{during} was {}{window}", criterion.expr.trim(), observed(criterion))
+        format!("{} was {}{window}", whole(criterion), observed(criterion))
     });
     let more = if criteria.len() > MOST_NAMED { "; and others" } else { "" };
     named.collect::<Vec<_>>().join("; ") + more
+}
+
+/// A criterion with what it is judged on: `rate(errors) < 1% on browse during steady`.
+fn whole(criterion: &CriterionReport) -> String {
+    let of = criterion.of.as_ref().map(|of| format!(" on {of}")).unwrap_or_default();
+    let during = criterion.during.as_ref().map(|during| format!(" during {during}")).unwrap_or_default();
+    format!("{}{of}{during}", criterion.expr.trim())
 }
 
 fn no_samples(report: &Report) -> Option<String> {
@@ -147,9 +152,17 @@ fn no_samples(report: &Report) -> Option<String> {
         return Some("No request was sent, so there is nothing to judge.".to_owned());
     }
     let empty = || judged(report).filter(|criterion| criterion.outcome == CriterionOutcome::NoData);
-    let told: Vec<String> = empty().filter_map(why).take(MOST_NAMED).collect();
-    let named: Vec<&str> =
-        empty().filter(|one| one.note.is_none()).map(|one| one.expr.trim()).take(MOST_NAMED).collect();
+    // What several have in common, such as a Prometheus that is away, is said once.
+    let mut told: Vec<(&str, Vec<String>)> = Vec::new();
+    for criterion in empty() {
+        let Some(note) = criterion.note.as_deref() else { continue };
+        match told.iter_mut().find(|(told, _)| *told == note) {
+            Some((_, criteria)) => criteria.push(whole(criterion)),
+            None => told.push((note, vec![whole(criterion)])),
+        }
+    }
+    let told = told.iter().take(MOST_NAMED).map(|(note, criteria)| nothing_to_judge(note, criteria));
+    let named: Vec<String> = empty().filter(|one| one.note.is_none()).map(whole).take(MOST_NAMED).collect();
     let unexplained = (!named.is_empty()).then(|| {
         let answered = report.summary.latency.is_some();
         let why = if answered { "" } else { " No request got an answer." };
@@ -159,12 +172,13 @@ fn no_samples(report: &Report) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" "))
 }
 
-/// Why there was nothing to judge a criterion by, where it says so itself.
-fn why(criterion: &CriterionReport) -> Option<String> {
+/// Why there was nothing to judge some criteria by, where they say so themselves.
+fn nothing_to_judge(note: &str, criteria: &[String]) -> String {
     /// Of foreign text, what fits into a sentence.
     const MOST: usize = 200;
-    let note: String = safe(criterion.note.as_ref()?).chars().take(MOST).collect();
-    Some(format!("There is nothing to judge {} by: {}", criterion.expr.trim(), sentence(&note)))
+    let note: String = safe(note).chars().take(MOST).collect();
+    let criteria = &criteria[..criteria.len().min(MOST_NAMED)];
+    format!("There is nothing to judge {} by: {}", criteria.join("; "), sentence(&note))
 }
 
 /// What the target was put under: `48,210 requests in 1m, 0.2% failed.`

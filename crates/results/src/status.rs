@@ -21,7 +21,7 @@ use crate::words::{rounded, safe};
 use proofload_plan::Plan;
 
 /// The most bytes of foreign text in a status.
-const MAX_MESSAGE: usize = 100;
+const MAX_MESSAGE: usize = 130;
 
 impl From<&Figures> for FiguresStatus {
     fn from(figures: &Figures) -> Self {
@@ -73,7 +73,10 @@ impl From<&CriterionReport> for CriterionStatus {
 impl From<&ServerReport> for ServerMetricStatus {
     fn from(server: &ServerReport) -> Self {
         let mut message = server.error.as_deref().map(safe).unwrap_or_default();
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE - 3));
+            message.push_str("...");
+        }
         let Some(figures) = &server.figures else { return Self { message, ..Self::default() } };
         let shown = |value| server.unit.shown(value);
         Self {

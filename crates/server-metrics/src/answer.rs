@@ -93,6 +93,7 @@ fn data(status: u16, body: &[u8]) -> Result<Data, NoSamples> {
             Err(NoSamples::Final(what.to_owned()))
         }
         (401 | 403, _) => Err(NoSamples::Final(format!("{}: spec.prometheus.auth says who asks", refused()))),
+        (404, _) => Err(NoSamples::Final(format!("{}: spec.prometheus.url ends before /api/v1", refused()))),
         (405, _) => Err(NoSamples::Method),
         (408 | 425 | 429 | 500..=599, _) => Err(NoSamples::Later(refused())),
         _ => Err(NoSamples::Final(refused())),
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(bad_query(503, bad), None);
         assert!(matches!(says(503, b"busy"), NoSamples::Later(_)));
         assert!(matches!(says(401, b""), NoSamples::Final(said) if said.contains("spec.prometheus.auth")));
+        assert!(says(404, b"not found").to_string().contains("before /api/v1"));
         assert!(says(200, b"<html>").to_string().contains("spec.prometheus.url"));
         assert!(says(200, &matrix(r#"[{"histograms":[[1,{}]]}]"#)).to_string().contains("native histogram"));
     }

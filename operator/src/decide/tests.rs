@@ -6,6 +6,7 @@
 mod copies;
 mod shapes;
 mod story;
+mod unstored;
 
 use proofload_api::Problem;
 use proofload_conductor::RunnerView;
@@ -311,7 +312,7 @@ fn a_run_that_loses_every_runner_has_no_figures_rather_than_no_begin() {
 #[test]
 fn objects_that_are_refused_are_tried_again_until_the_start_deadline() {
     let mut story = one_runner();
-    story.refuses = Some("the Job: jobs.batch is forbidden: exceeded quota");
+    story.refuses = Some("the API server refused the Job: jobs.batch is forbidden: exceeded quota");
     story.pass(0, "made").pass(5, "still").pass(119, "still").pass(120, "still").pass(121, "nothing happens");
     let expected = "\
 0s made: create; again in 100ms
@@ -326,7 +327,7 @@ fn objects_that_are_refused_are_tried_again_until_the_start_deadline() {
 ";
     assert_eq!(story.told(), expected);
     let mut story = one_runner();
-    story.refuses = Some("the Job: jobs.batch is forbidden: exceeded quota");
+    story.refuses = Some("the API server refused the Job: jobs.batch is forbidden: exceeded quota");
     story.pass(0, "made");
     story.refuses = None;
     story.pass(5, "there is room now");

@@ -10,6 +10,9 @@ pub(super) const MAX_MESSAGE: usize = 800;
 /// The longest list of problems: all of them, in `status.message` alone, of a status that has nothing else to say.
 pub(crate) const MAX_PROBLEMS: usize = 16_000;
 
+/// The condition that says that a report could not be stored at once; a run without that trouble has none.
+pub(crate) const REPORT_STORED: &str = "ReportStored";
+
 pub(crate) fn shorten(text: &str) -> String {
     shorten_to(text, MAX_MESSAGE)
 }

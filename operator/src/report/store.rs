@@ -20,11 +20,9 @@ pub(super) fn pending(test: &LoadTest) -> Option<StoreStatus> {
 /// What follows from a step of the copy; none if it says nothing.
 pub(super) fn copying(world: &World, copying: &Copying, applied: &Applied) -> Option<Draft> {
     let mut new = match (copying, applied) {
-        (Copying::Make(status), Applied::Refused(why)) => StoreStatus {
-            phase: StorePhase::Retrying,
-            message: format!("{TRIED_AGAIN}the API server refused {why}"),
-            ..status.clone()
-        },
+        (Copying::Make(status), Applied::Refused(why)) => {
+            StoreStatus { phase: StorePhase::Retrying, message: format!("{TRIED_AGAIN}{why}"), ..status.clone() }
+        }
         (Copying::Make(status) | Copying::Say(status), _) => status.clone(),
         (Copying::CleanUp, _) => return None,
     };

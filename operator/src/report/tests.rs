@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use proofload_api::Outcome;
 use proofload_api::admission::admit;
-use proofload_api::status::{SearchStepStatus, ServerMetricStatus};
+use proofload_api::status::{CriterionOutcome, SearchStepStatus, ServerMetricStatus};
+use proofload_api::{Outcome, Problem, Verdict};
 use proofload_plan::compile;
 use proofload_results::report::{Input, LoadLevel, SearchReport, SearchStepReport};
-use proofload_results::{BaselineReport, Circumstances, Figures, Ratio, SnapshotSet};
+use proofload_results::{BaselineReport, Circumstances, Figures, Ratio, Report, SnapshotSet};
 use serde_json::{Value, json};
 
 use super::conditions::MAX_MESSAGE;
@@ -107,7 +107,7 @@ fn a_regression_has_an_event_of_its_own_and_is_in_status() {
     let world = largest();
     let mut report = report_of(&world);
     (report.verdict, report.baseline) = (Verdict::Failed, Some(regression("Worse than shop/earlier: all p95.")));
-    let step = Step::Conclude(Conclusion::Impossible(String::new()));
+    let step = Step::Conclude { conclusion: Conclusion::Impossible(String::new()), without_report: true };
     let memory = RunMemory::new(world.compiled.as_ref().clone());
     let draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
     let said = draft.events.iter().filter(|(_, reason, _)| *reason == reason::REGRESSION);
@@ -142,12 +142,12 @@ fn status_is_at_most_64_kib() {
     report.scenarios.iter_mut().for_each(|scenario| scenario.search = Some(search.clone()));
     report.reason = "🦀".repeat(10_000);
     report.baseline = Some(regression(&"🦀".repeat(10_000)));
-    let step = Step::Conclude(Conclusion::Impossible(String::new()));
+    let step = Step::Conclude { conclusion: Conclusion::Impossible(String::new()), without_report: true };
     let memory = RunMemory::new(world.compiled.as_ref().clone());
     let mut draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
     draft.status.report.as_mut().unwrap().store.as_mut().unwrap().message = "x".repeat(MAX_MESSAGE);
     // A metric without figures says why there are none.
-    let metric = ServerMetricStatus { message: "x".repeat(100), ..ServerMetricStatus::default() };
+    let metric = ServerMetricStatus { message: "x".repeat(130), ..ServerMetricStatus::default() };
     draft.status.server = (0..16).map(|number| (format!("{number:x>63}"), metric.clone())).collect();
     let size = serde_json::to_string(&draft.status).unwrap().len();
     let fields = serde_json::to_value(&draft.status).unwrap();

@@ -112,6 +112,9 @@ impl Bucket {
             ("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) => {
                 Failed::lasting(format!("bucket {name} is in another region: set results.store.s3.region"))
             }
+            ("RequestTimeTooSkewed", _) => Failed::passing(format!(
+                "the clock of this node is not that of {place}: they should share a time service"
+            )),
             (code, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => {
                 let code = if code.is_empty() || code == "AccessDenied" { String::new() } else { format!(" ({code})") };
                 Failed::lasting(format!(

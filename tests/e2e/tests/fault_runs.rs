@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota};
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use proofload_api::{LoadTest, Phase, Verdict};
 use proofload_e2e::{Node, Run, Site, faults, load_test, until};
 use serde_json::json;
@@ -149,6 +150,59 @@ async fn fault_no_load_is_left_10_s_after_a_test_was_deleted_without_an_operator
     let left_alone = target_is_left_alone(&site).await;
     faults::scale_operator(&site.client, 1).await?;
     left_alone?;
+    site.close().await
+}
+
+/// Lets no `ConfigMap` more into the namespace than there are.
+async fn no_room(site: &Site) -> Result<Api<ResourceQuota>> {
+    let there = site.api::<ConfigMap>().list(&ListParams::default()).await?.items.len();
+    let quotas = site.api::<ResourceQuota>();
+    let quota = json!({"metadata": {"name": "full"}, "spec": {"hard": {"count/configmaps": there.to_string()}}});
+    quotas.create(&PostParams::default(), &serde_json::from_value(quota)?).await?;
+    until("the quota to count", 30, || async {
+        let status = quotas.get("full").await?.status.and_then(|status| status.used);
+        Ok(if status.is_some() { Ok(()) } else { Err("it has not".to_owned()) })
+    })
+    .await?;
+    Ok(quotas)
+}
+
+#[tokio::test]
+async fn fault_a_report_that_a_quota_refuses_is_stored_once_there_is_room() -> Result<()> {
+    let site = Site::new("no-room").await?;
+    let run = Run::create(&site, &load_test(&site, "cramped", 1, 2, 8)).await?;
+    run.reaches(Phase::Running, 60).await?;
+    let quotas = no_room(&site).await?;
+    until("status to say so", 40, || async {
+        let status = site.api::<LoadTest>().get("cramped").await?.status.unwrap_or_default();
+        let is_said = status.message.contains("exceeded quota") && status.phase == Some(Phase::Finishing);
+        Ok(if is_said { Ok(()) } else { Err(format!("it says {}", status.message)) })
+    })
+    .await?;
+    quotas.delete("full", &DeleteParams::default()).await?;
+    run.ends_as(Verdict::Passed, 40).await?;
+    assert_eq!(run.report().await?.summary.requests, site.counts().await?.requests);
+    run.leaves_no_pod(60).await?;
+    site.close().await
+}
+
+#[tokio::test]
+async fn fault_a_report_for_which_there_is_never_room_ends_the_run_without_a_verdict() -> Result<()> {
+    let site = Site::new("never-room").await?;
+    let run = Run::create(&site, &load_test(&site, "lost", 1, 2, 5)).await?;
+    run.reaches(Phase::Running, 60).await?;
+    no_room(&site).await?;
+    let status = run.ends_as(Verdict::Error, 150).await?;
+    assert!(status.message.contains("could not be stored within 1m30s"), "{}", status.message);
+    assert!(status.message.contains("exceeded quota"), "{}", status.message);
+    assert_eq!(status.summary.context("what was seen")?.requests, site.counts().await?.requests);
+    assert_eq!(status.report, None);
+    run.leaves_no_pod(60).await?;
+    // Nor does one that cannot even begin wait for a report.
+    let mut test = load_test(&site, "unborn", 1, 2, 5);
+    test["spec"]["runners"]["startDeadline"] = json!("5s");
+    let status = Run::create(&site, &test).await?.ends_as(Verdict::Error, 40).await?;
+    assert!(status.message.contains("could not be made within 5s"), "{}", status.message);
     site.close().await
 }
 

@@ -87,6 +87,19 @@ fn a_verdict_that_is_open_says_why_nothing_is_known() {
 }
 
 #[test]
+fn what_several_criteria_lack_for_one_reason_is_said_once_of_each_where_it_is_judged() {
+    let during = Criterion {
+        during: Some(vec![(0, 1)]),
+        during_text: Some("steady".to_owned()),
+        ..criterion("max(server.queue) < 5", Scope::Run)
+    };
+    let report = report(loaded(), &[on(&["min(server.queue) < 5"]), vec![during]].concat());
+    let expected = "nothing to judge min(server.queue) < 5; max(server.queue) < 5 during steady by: Prometheus says";
+    assert!(report.reason.contains(expected), "{}", report.reason);
+    assert_eq!(report.reason.matches("Prometheus says").count(), 1, "{}", report.reason);
+}
+
+#[test]
 fn a_generator_that_could_not_keep_up_excuses_no_leak() {
     let texts = ["slope(server.memory) < 1%/h", "max(server.memory) > 1Gi", "max(server.memory) < 1Gi"];
     let report = report(saturated(), &on(&texts));

@@ -114,7 +114,7 @@ fn a_report_that_is_given_up_stays_in_its_config_map_whatever_the_time_to_live()
 fn a_job_that_cannot_be_made_or_does_not_end_is_given_up_all_the_same() {
     let given_up = |story: &Story| after_verdict(story).contains("ReportNotStored: Given up after 1h: ");
     let mut story = judged(STORE);
-    story.refuses = Some("the Job: jobs.batch is forbidden: exceeded quota");
+    story.refuses = Some("the API server refused the Job: jobs.batch is forbidden: exceeded quota");
     story.pass(201, "its pod has ended").pass(206, "still").pass(4_099, "still");
     let expected = "\
 201s its pod has ended: make the Job that copies the report; again in 30s

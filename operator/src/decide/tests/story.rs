@@ -29,6 +29,8 @@ pub(super) struct Story {
     pub(super) runners: Vec<RunnerView>,
     /// Why the API server does not admit objects, if it does not.
     pub(super) refuses: Option<&'static str>,
+    /// Why it does not take the report, if it does not.
+    pub(super) refuses_report: Option<&'static str>,
     /// What a criterion's window said that ends the run.
     pub(super) aborted: Option<StopNote>,
     /// What is wrong with the run that it is to be held against.
@@ -62,6 +64,7 @@ impl Story {
             job: JobSight::Absent,
             runners,
             refuses: None,
+            refuses_report: None,
             aborted: None,
             baseline: None,
             store: StoreSight::Absent,
@@ -177,7 +180,14 @@ impl Story {
     fn apply(&self, world: &World, step: &Step) -> Applied {
         match (step, self.refuses) {
             (Step::Create | Step::Copy(Copying::Make(_)), Some(why)) => Applied::Refused(why.to_owned()),
-            (Step::Conclude(conclusion), _) => Applied::Stored(Box::new(self.report(world, conclusion))),
+            (Step::Conclude { conclusion, without_report }, _) => {
+                let report = Box::new(self.report(world, conclusion));
+                match self.refuses_report.map(str::to_owned) {
+                    None => Applied::Stored(report),
+                    Some(why) if *without_report => Applied::Unstored { report, why },
+                    Some(why) => Applied::Refused(why),
+                }
+            }
             _ => Applied::Done,
         }
     }
@@ -260,9 +270,9 @@ fn words(step: &Step) -> String {
         Step::Copy(Copying::CleanUp) => "delete the Job that copied the report".to_owned(),
         Step::Expire => "delete the test".to_owned(),
         Step::Ask((from, to)) => format!("ask about {from} to {to}"),
-        Step::Conclude(Conclusion::Cancelled(why)) => format!("conclude as cancelled: {why}"),
-        Step::Conclude(Conclusion::Impossible(why)) => format!("conclude as impossible: {why}"),
-        Step::Conclude(Conclusion::Ended(ending)) => {
+        Step::Conclude { conclusion: Conclusion::Cancelled(why), .. } => format!("conclude as cancelled: {why}"),
+        Step::Conclude { conclusion: Conclusion::Impossible(why), .. } => format!("conclude as impossible: {why}"),
+        Step::Conclude { conclusion: Conclusion::Ended(ending), .. } => {
             let stopped = ending.stopped.as_ref().map(|why| format!(", stopped: {}", why.reason));
             format!("conclude{}{}", losses(&ending.lost), stopped.unwrap_or_default())
         }

@@ -1,5 +1,7 @@
 //! Figures of a finished run for machines: what the operator's metrics are made from.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,4 +24,8 @@ pub struct MeasuredStatus {
     /// How far apart the runners began, in seconds.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub start_skew: String,
+    /// How much the figures of the whole run are above those of its baseline: `rate`, `p50`, `p95`, `p99` as shares of
+    /// what they were, `errors` as the difference of both shares.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub baseline_change: BTreeMap<String, String>,
 }

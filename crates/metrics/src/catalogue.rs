@@ -98,6 +98,10 @@ pub mod operator {
             "95th percentile of latency of a finished run, of all its runners' histograms merged";
         P99: Gauge "proofload_loadtest_p99_seconds" [namespace, loadtest, schedule]
             "99th percentile of latency of a finished run, of all its runners' histograms merged";
+        BASELINE_OK: Gauge "proofload_loadtest_baseline_ok" [namespace, loadtest, schedule, baseline]
+            "1 where a finished run is not worse than the run that it was held against, 0 where it is or where that cannot be told";
+        BASELINE_CHANGE: Gauge "proofload_loadtest_baseline_change_ratio" [namespace, loadtest, schedule, figure]
+            "How much a figure (`rate`, `errors`, `p50`, `p95`, `p99`) of a finished run is above that of its baseline, as a share of what it was; of errors the difference of both shares";
         START: Gauge "proofload_loadtest_start_timestamp_seconds" [namespace, loadtest, schedule]
             "When the load began, in seconds since 1970";
         COMPLETION: Gauge "proofload_loadtest_completion_timestamp_seconds" [namespace, loadtest, schedule]

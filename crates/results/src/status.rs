@@ -9,6 +9,8 @@ use proofload_api::status::{
 };
 use proofload_api::units::{short_share, short_time};
 
+use crate::baseline::BaselineReport;
+use crate::compare::Figure;
 use crate::figures::{Figures, TimeFigures};
 use crate::health::Generator;
 use crate::judge::Judgement;
@@ -21,7 +23,7 @@ use crate::words::{rounded, safe};
 use proofload_plan::Plan;
 
 /// The most bytes of foreign text in a status.
-const MAX_MESSAGE: usize = 130;
+const MAX_MESSAGE: usize = 120;
 
 impl From<&Figures> for FiguresStatus {
     fn from(figures: &Figures) -> Self {
@@ -115,8 +117,17 @@ impl From<&Report> for MeasuredStatus {
             p95: latency(|times| times.p95),
             p99: latency(|times| times.p99),
             start_skew: seconds(report.generator.skew),
+            baseline_change: report.baseline.as_ref().map(baseline_change).unwrap_or_default(),
         }
     }
+}
+
+/// Of the whole run; how many requests there were is no figure of the target.
+fn baseline_change(baseline: &BaselineReport) -> BTreeMap<String, String> {
+    let others = baseline.comparison.iter().flat_map(|comparison| &comparison.others);
+    let whole = others.flat_map(|other| &other.parts).filter(|part| part.scenario.is_none());
+    let changes = whole.flat_map(|part| &part.changes).filter(|change| change.figure != Figure::Requests);
+    changes.filter_map(|change| Some((change.figure.name().to_owned(), decimal(change.change?)))).collect()
 }
 
 /// What a criterion saw, in base units. One of a later version, whose unit is not known here, has none.

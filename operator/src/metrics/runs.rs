@@ -10,8 +10,8 @@ use proofload_api::schedule::marks::SCHEDULE_LABEL;
 use proofload_api::status::CriterionOutcome;
 use proofload_api::{LoadTest, LoadTestStatus, Phase};
 use proofload_metrics::catalogue::operator::{
-    COMPLETION, CRITERION_OK, CRITERION_VALUE, ERROR_RATIO, LOADTESTS, P95, P99, RATE, RUNNERS, SKEW, START, TEST_INFO,
-    VERDICT,
+    BASELINE_CHANGE, BASELINE_OK, COMPLETION, CRITERION_OK, CRITERION_VALUE, ERROR_RATIO, LOADTESTS, P95, P99, RATE,
+    RUNNERS, SKEW, START, TEST_INFO, VERDICT,
 };
 use proofload_metrics::{Exposition, MOST_TESTS};
 
@@ -63,7 +63,16 @@ fn of(seen: &mut Exposition, test: &LoadTest) {
             seen.set(&CRITERION_VALUE, labels, value);
         }
     }
+    if let Some((baseline, outcome)) = status.baseline.as_ref().and_then(|held| Some((&held.name, held.outcome?))) {
+        let labels = [namespace, name, schedule, baseline];
+        seen.set(&BASELINE_OK, labels, f64::from(u8::from(outcome == CriterionOutcome::Pass)));
+    }
     let Some(measured) = &status.measured else { return };
+    for (figure, change) in &measured.baseline_change {
+        if let Some(change) = number(change) {
+            seen.set(&BASELINE_CHANGE, [namespace, name, schedule, figure], change);
+        }
+    }
     if let Some(skew) = number(&measured.start_skew) {
         seen.set(&SKEW, [namespace, name], skew);
     }
@@ -121,7 +130,9 @@ mod tests {
                     {"expr": "rate(status(\"2\\n\")) > 1%", "observed": "-", "outcome": "NoData"},
                     {"expr": "rate(errors) < 1%", "observed": "0.2%", "value": "0.002", "outcome": "Pass"},
                 ],
-                "measured": {"requestsPerSecond": "0.25", "errorRatio": "0.002", "p95": "0.812345", "p99": "inf", "startSkew": "0.0003"},
+                "measured": {"requestsPerSecond": "0.25", "errorRatio": "0.002", "p95": "0.812345", "p99": "inf", "startSkew": "0.0003",
+                             "baselineChange": {"p95": "0.31", "errors": "-0.002", "rate": "NaN"}},
+                "baseline": {"name": "shop/checkout-1", "outcome": "Fail", "message": "Worse"},
             }),
         )
     }
@@ -140,6 +151,8 @@ mod tests {
             "proofload_loadtests{namespace=\"shop\",phase=\"Finished\"} 1".to_owned(),
             format!("proofload_loadtest_info{{{schedule},phase=\"Finished\",verdict=\"Failed\"}} 1"),
             format!("proofload_loadtest_verdict{{{schedule},verdict=\"Failed\"}} 1"),
+            format!("proofload_loadtest_baseline_ok{{{schedule},baseline=\"shop/checkout-1\"}} 0"),
+            format!("proofload_loadtest_baseline_change_ratio{{{schedule},figure=\"p95\"}} 0.31"),
             format!(
                 "proofload_loadtest_criterion_value{{{schedule},criterion=\"p95(latency) < 500ms\",of=\"\",\
                  during=\"peak\"}} 0.812345"

@@ -147,7 +147,10 @@ fn status_is_at_most_64_kib() {
     let mut draft = draft(&world, &step, &Applied::Stored(Box::new(report)), &memory).unwrap();
     draft.status.report.as_mut().unwrap().store.as_mut().unwrap().message = "x".repeat(MAX_MESSAGE);
     // A metric without figures says why there are none.
-    let metric = ServerMetricStatus { message: "x".repeat(130), ..ServerMetricStatus::default() };
+    let metric = ServerMetricStatus { message: "x".repeat(120), ..ServerMetricStatus::default() };
+    let change = |figure: &str| (figure.to_owned(), "-1000.123456789".to_owned());
+    draft.status.measured.as_mut().unwrap().baseline_change =
+        ["rate", "errors", "p50", "p95", "p99"].map(change).into();
     draft.status.server = (0..16).map(|number| (format!("{number:x>63}"), metric.clone())).collect();
     let size = serde_json::to_string(&draft.status).unwrap().len();
     let fields = serde_json::to_value(&draft.status).unwrap();

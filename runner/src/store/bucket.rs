@@ -145,6 +145,10 @@ fn credential(directory: &Path, secret: &str, key: &str) -> Result<Option<String
 
 /// The code of S3's answer, such as `NoSuchBucket`; empty if there is none.
 fn code(text: &str) -> &str {
+    // As `object_store` words an answer whose code it throws away.
+    if text.contains("redirect without LOCATION") {
+        return "PermanentRedirect";
+    }
     let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map_or("", |(code, _)| code);
     let is_one = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_one { code } else { "" }
@@ -168,6 +172,7 @@ mod tests {
         assert_eq!((code(text), status(text)), ("InvalidAccessKeyId", "403"));
         assert_eq!(code("<Code>your <b>key</b> AKIASECRET</Code>"), "");
         assert_eq!(code("<Code>never ended"), "");
+        assert_eq!(code("Error performing PUT: Received redirect without LOCATION, this"), "PermanentRedirect");
         assert_eq!((status("status code: 50"), status("no answer")), ("", ""));
     }
 }

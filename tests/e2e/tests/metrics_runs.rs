@@ -29,6 +29,7 @@ fn colourful(site: &Site) -> Value {
             "steps": [{"name": "slow", "request": {"path": "/delay/400"}}],
         },
     ]);
+    test["spec"]["baseline"] = json!({"loadTest": "earlier"});
     test["spec"]["criteria"] = json!([
         {"expr": "p95(latency) < 5s", "of": "browse/get", "during": "steady"},
         {"expr": "rate(errors) < 1%"},
@@ -69,6 +70,7 @@ async fn schedule_is_in_doubt(site: &Site) -> Result<()> {
     spec["prometheus"] = json!({"url": "http://127.0.0.1:9", "wait": "1s"});
     spec["serverMetrics"] = json!({"memory": {"query": "process_resident_memory_bytes"}});
     spec["criteria"] = json!([{"expr": "max(server.memory) < 1Gi"}]);
+    spec["baseline"] = json!({"loadTest": "earlier"});
     schedule["spec"] = json!({"schedule": "0 3 1 1 *", "template": {"spec": spec}});
     let schedules = site.api::<LoadTestSchedule>();
     schedules.create(&PostParams::default(), &serde_json::from_value(schedule)?).await?;
@@ -98,6 +100,8 @@ async fn e2e_the_same_with_native_histograms() -> Result<()> {
 async fn watched(histograms: Histograms) -> Result<()> {
     let site = Site::new(&format!("metrics-{histograms:?}").to_lowercase()).await?;
     let prometheus = Prometheus::start(&site, histograms).await?;
+    let earlier = Run::create(&site, &load_test(&site, "earlier", 1, 2, 3)).await?;
+    earlier.ends_as(Verdict::Passed, 60).await?;
     schedule_fails_and_pauses(&site).await?;
     schedule_is_in_doubt(&site).await?;
     let run = Run::create(&site, &colourful(&site)).await?;

@@ -169,6 +169,14 @@ impl Panel {
         self
     }
 
+    /// 1 and 0 as words on green and on red.
+    pub(super) fn good_or_bad(mut self, good: &str, bad: &str) -> Self {
+        let options = json!({"1": {"text": good, "color": "green"}, "0": {"text": bad, "color": "red"}});
+        self.0["fieldConfig"]["defaults"]["mappings"] = json!([{"type": "value", "options": options}]);
+        self.0["options"]["colorMode"] = "background".into();
+        self
+    }
+
     /// A column of a table: its name by Grafana, the one to show, and its unit.
     pub(super) fn column(mut self, field: &str, name: &str, unit: &str) -> Self {
         let properties = json!([{"id": "displayName", "value": name}, {"id": "unit", "value": unit}]);

@@ -105,6 +105,29 @@ fn verdict(board: Board) -> Board {
             .red_from(1.0),
         )
         .panel(criteria())
+        .panel(
+            Panel::stat(
+                "Held against",
+                "The run that this one was held against (spec.baseline), and whether this one is worse: beyond what is \
+                 tolerated, and beyond chance. Of runs that cannot be compared nothing good is said.",
+                "none",
+            )
+            .sized(8, 4)
+            .ask_now("{{baseline}}", &format!("max by (baseline) ({})", last(&of("loadtest_baseline_ok", RUN))))
+            .good_or_bad("not worse", "worse, or not known")
+            .otherwise("no baseline"),
+        )
+        .panel(
+            Panel::stat(
+                "Change since then",
+                "How much the figures of the whole run are above those of that run, as a share of what they were; of \
+                 errors the difference of both shares. What of it is a regression, the report says.",
+                "percentunit",
+            )
+            .sized(16, 4)
+            .ask_now("{{figure}}", &format!("max by (figure) ({})", last(&of("loadtest_baseline_change_ratio", RUN))))
+            .otherwise("no baseline"),
+        )
 }
 
 fn criteria() -> Panel {

@@ -136,6 +136,12 @@ fn trends(board: Board) -> Board {
         let expression = format!("max by (namespace, schedule) ({} {})", of(name, SCHEDULED), latest(1, SCHEDULED));
         Panel::series(title, description, unit).ask("{{namespace}}/{{schedule}}", &expression)
     };
+    let of_p95 = format!(r#"{SCHEDULED},figure="p95""#);
+    let changes = format!(
+        "max by (namespace, schedule) ({} {})",
+        of("loadtest_baseline_change_ratio", &of_p95),
+        latest(1, SCHEDULED)
+    );
     board
         .row("Trends")
         .panel(trend(
@@ -146,6 +152,15 @@ fn trends(board: Board) -> Board {
         ))
         .panel(trend("Throughput from run to run", "Requests per second of each schedule's last run.", "reqps", "loadtest_requests_per_second"))
         .panel(trend("Errors from run to run", "Share of failed requests of each schedule's last run.", "percentunit", "loadtest_error_ratio"))
+        .panel(
+            Panel::series(
+                "Change against the baseline",
+                "How much longer the 95th percentile of each schedule's last run was than that of the run that it was held \
+                 against (spec.baseline), as a share of it.",
+                "percentunit",
+            )
+            .ask("{{namespace}}/{{schedule}}", &changes),
+        )
 }
 
 fn schedules(board: Board) -> Board {

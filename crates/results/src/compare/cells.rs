@@ -9,7 +9,7 @@ use crate::words::{grouped, things};
 
 impl Figure {
     /// The heading of its column.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Rate => "rate",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use proofload_api::LoadTest;
+use proofload_api::{LoadTest, Micros};
 use proofload_conductor::{Action as Conducted, Ending, Fleet};
 use proofload_results::report::Input;
 use proofload_results::{Circumstances, SnapshotSet};
@@ -34,6 +34,9 @@ pub(crate) enum PassError {
     /// The status could not be written.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// Something did not answer.
+    #[error("it was not done within {}", Micros::from(PASS_DEADLINE))]
+    Overdue,
     /// No token could be signed.
     #[error("{0:#}")]
     Token(anyhow::Error),
@@ -48,6 +51,7 @@ impl PassError {
             Self::Apply(_) => "apply",
             Self::Report(_) => "report",
             Self::Token(_) => "token",
+            Self::Overdue => "overdue",
         }
     }
 }
@@ -55,11 +59,16 @@ impl PassError {
 /// When to ask an API server again that refused a run's objects, or its report.
 const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
+/// A pass that takes longer is given up, as if the operator had been killed in it, and tried again: some times what a pass
+/// over 500 runners takes. A request that is never answered must not keep its object from ever being looked at.
+pub(crate) const PASS_DEADLINE: Duration = Duration::from_mins(1);
+
 /// One pass.
 pub(crate) async fn reconcile(test: Arc<LoadTest>, context: Arc<Context>) -> Result<Action, PassError> {
     let name = run_of(&test);
     let began = context.metrics.begins(Kind::Test, &name);
-    let result = pass(&context, test).await;
+    let done = tokio::time::timeout(PASS_DEADLINE, pass(&context, test)).await;
+    let result = done.unwrap_or(Err(PassError::Overdue));
     context.metrics.ends(Kind::Test, &name, began, result.as_ref().copied().map_err(PassError::place));
     Ok(result?.map_or_else(Action::await_change, Action::requeue))
 }

@@ -70,7 +70,7 @@ pub mod operator {
         RECONCILE_DURATION: Histogram "proofload_operator_reconcile_duration_seconds" [kind]
             "How long a pass took";
         ERRORS: Counter "proofload_operator_errors_total" [kind]
-            "Passes that failed, by where: `observe`, `apply`, `report`, `token`; or `conflict`, where an object had changed meanwhile";
+            "Passes that failed, by where: `observe`, `apply`, `report`, `token`; or `conflict`, where an object had changed meanwhile, or `overdue`, where something did not answer";
         QUEUE: Gauge "proofload_operator_queue_length" []
             "Passes under way, and those whose time has come and that wait for a place";
         API_REQUESTS: Counter "proofload_operator_api_requests_total" [verb, code]

@@ -9,8 +9,7 @@ use proofload_api::status::{
 };
 use proofload_api::units::{short_share, short_time};
 
-use crate::baseline::BaselineReport;
-use crate::compare::Figure;
+use crate::compare::{Figure, PartChanges};
 use crate::figures::{Figures, TimeFigures};
 use crate::health::Generator;
 use crate::judge::Judgement;
@@ -117,17 +116,20 @@ impl From<&Report> for MeasuredStatus {
             p95: latency(|times| times.p95),
             p99: latency(|times| times.p99),
             start_skew: seconds(report.generator.skew),
-            baseline_change: report.baseline.as_ref().map(baseline_change).unwrap_or_default(),
+            baseline_change: baseline_change(report),
         }
     }
 }
 
-/// Of the whole run; how many requests there were is no figure of the target.
-fn baseline_change(baseline: &BaselineReport) -> BTreeMap<String, String> {
-    let others = baseline.comparison.iter().flat_map(|comparison| &comparison.others);
-    let whole = others.flat_map(|other| &other.parts).filter(|part| part.scenario.is_none());
-    let changes = whole.flat_map(|part| &part.changes).filter(|change| change.figure != Figure::Requests);
-    changes.filter_map(|change| Some((change.figure.name().to_owned(), decimal(change.change?)))).collect()
+/// Of the whole run, which is that of its only scenario; how many requests there were is no figure of the target.
+fn baseline_change(report: &Report) -> BTreeMap<String, String> {
+    let has_one = report.scenarios.len() == 1;
+    let is_whole = |part: &&PartChanges| part.step.is_none() && (part.scenario.is_none() || has_one);
+    let comparison = report.baseline.as_ref().and_then(|baseline| baseline.comparison.as_ref());
+    let whole = comparison.and_then(|comparison| comparison.others.first()?.parts.iter().find(is_whole));
+    let changes = whole.into_iter().flat_map(|part| &part.changes);
+    let of_target = changes.filter(|change| change.figure != Figure::Requests);
+    of_target.filter_map(|change| Some((change.figure.name().to_owned(), decimal(change.change?)))).collect()
 }
 
 /// What a criterion saw, in base units. One of a later version, whose unit is not known here, has none.

@@ -87,7 +87,7 @@ impl Work {
         for (kind, times) in &self.durations {
             seen.distribute(&RECONCILE_DURATION, [kind.name()], Histogram::of(times));
         }
-        for place in ["observe", "apply", "report", "token", "conflict"] {
+        for place in ["observe", "apply", "report", "token", "conflict", "overdue"] {
             seen.count(&ERRORS, [place], self.errors.get(place).copied().unwrap_or(0));
         }
         for ((verb, code), count) in &self.requests {

@@ -14,17 +14,18 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, controller, reflector, watcher};
 use kube::{Api, ResourceExt};
 use proofload_api::schedule::marks;
-use proofload_api::{LoadTest, LoadTestSchedule};
+use proofload_api::{LoadTest, LoadTestSchedule, Micros};
 use tracing::{debug, warn};
 
 use crate::context::Context;
 use crate::metrics::Kind;
+use crate::reconcile::PASS_DEADLINE;
 use apply::Applied;
 use decide::decide;
 use observe::{Checked, observe};
@@ -79,6 +80,9 @@ enum PassError {
     /// The status could not be written.
     #[error("cannot write the status: {0}")]
     Report(kube::Error),
+    /// Something did not answer.
+    #[error("it was not done within {}", Micros::from(PASS_DEADLINE))]
+    Overdue,
 }
 
 impl PassError {
@@ -89,12 +93,13 @@ impl PassError {
             Self::Observe(_) => "observe",
             Self::Apply(..) => "apply",
             Self::Report(_) => "report",
+            Self::Overdue => "overdue",
         }
     }
 }
 
 /// Looks after all schedules until it is told to end.
-pub(crate) async fn run(context: Arc<Context>, end: impl Future<Output = ()> + Send + Sync + 'static) {
+pub(crate) async fn run(context: Arc<Context>, end: impl Future<Output = ()> + Clone + Send + Sync + 'static) {
     let client = context.client.clone();
     let (runs, writer) = reflector::store::<LoadTest>();
     let labelled = watcher::Config::default().labels(marks::SCHEDULE_LABEL);
@@ -103,11 +108,16 @@ pub(crate) async fn run(context: Arc<Context>, end: impl Future<Output = ()> + S
         .default_backoff()
         .touched_objects()
         .filter_map(async |run| run.ok().and_then(|run| schedule_of(&run)));
+    let mut changes = Box::pin(changes);
+    tokio::select! {
+        () = is_filled(&runs, &mut changes) => {}
+        () = end.clone() => return,
+    }
     let schedules = Arc::new(Schedules { context, runs, known: Mutex::default() });
     let controller = Controller::new(Api::<LoadTestSchedule>::all(client), watcher::Config::default());
     schedules.context.metrics.schedules_from(controller.store());
     controller
-        .reconcile_on(Box::pin(changes))
+        .reconcile_on(changes)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(end)
         .run(reconcile, error_policy, schedules)
@@ -120,6 +130,16 @@ pub(crate) async fn run(context: Arc<Context>, end: impl Future<Output = ()> + S
         .await;
 }
 
+/// Fills the cache of runs before the first pass. No pass may wait for it: of several that wait for a cache of kube's at
+/// once only one is ever woken, and the others would hold their schedules for good. What is touched meanwhile need not be
+/// looked at: a controller begins with all that there is.
+async fn is_filled<T>(runs: &Store<LoadTest>, changes: &mut (impl Stream<Item = T> + Unpin)) {
+    tokio::select! {
+        _ = runs.wait_until_ready() => {}
+        () = changes.for_each(async |_| {}) => {}
+    }
+}
+
 /// The schedule that a run belongs to.
 fn schedule_of(run: &LoadTest) -> Option<ObjectRef<LoadTestSchedule>> {
     let name = run.labels().get(marks::SCHEDULE_LABEL)?;
@@ -129,7 +149,8 @@ fn schedule_of(run: &LoadTest) -> Option<ObjectRef<LoadTestSchedule>> {
 async fn reconcile(schedule: Arc<LoadTestSchedule>, schedules: Arc<Schedules>) -> Result<Action, PassError> {
     let (name, metrics) = (name_of(&schedule), &schedules.context.metrics);
     let began = metrics.begins(Kind::Schedule, &name);
-    let result = pass(&schedules, schedule).await;
+    let done = tokio::time::timeout(PASS_DEADLINE, pass(&schedules, schedule)).await;
+    let result = done.unwrap_or(Err(PassError::Overdue));
     metrics.ends(Kind::Schedule, &name, began, result.as_ref().copied().map_err(PassError::place));
     Ok(result?.map_or_else(Action::await_change, Action::requeue))
 }

@@ -87,10 +87,6 @@ pub(super) async fn observe(
     schedules: &Schedules,
     cached: Arc<LoadTestSchedule>,
 ) -> Result<Option<World>, kube::Error> {
-    // The controller fills the cache of runs beside us.
-    if schedules.runs.wait_until_ready().await.is_err() {
-        return Ok(None);
-    }
     let client = &schedules.context.client;
     let (name, namespace) = (cached.name_any(), cached.namespace().unwrap_or_default());
     let is_pending = cached.status.as_ref().is_some_and(|status| status.pending.is_some());

@@ -132,6 +132,35 @@ fn name(run: &LoadTest) -> String {
 }
 
 #[tokio::test]
+async fn fault_an_operator_that_begins_with_many_schedules_looks_after_each_of_them() -> Result<()> {
+    let site = Site::new("many-schedules").await?;
+    let names: Vec<String> = (0..8).map(|i| format!("yearly-{i}")).collect();
+    for name in &names {
+        create(&site, &schedule(&site, name, "0 3 1 1 *", 3)).await?;
+    }
+    // So many runs that the list of schedules is there long before that of runs. They belong to none of these.
+    for index in 0..150 {
+        let mut run = load_test(&site, &format!("another-{index}"), 1, 1, 1);
+        run["metadata"]["labels"] = json!({marks::SCHEDULE_LABEL: "another"});
+        run["spec"]["suspend"] = json!(true);
+        site.api::<LoadTest>().create(&PostParams::default(), &serde_json::from_value(run)?).await?;
+    }
+    for turn in 0..3 {
+        faults::scale_operator(&site.client, 0).await?;
+        faults::scale_operator(&site.client, 1).await?;
+        let suspend = turn % 2 == 0;
+        let expected = if suspend { ScheduleState::Suspended } else { ScheduleState::Active };
+        for name in &names {
+            patch(&site, name, &json!({"spec": {"suspend": suspend}})).await?;
+        }
+        for name in &names {
+            comes_to(&site, name, 40, |status| status.state == Some(expected)).await?;
+        }
+    }
+    site.close().await
+}
+
+#[tokio::test]
 async fn fault_a_schedule_fires_once_while_the_operator_is_killed_at_the_tick() -> Result<()> {
     let site = Site::new("killed-at-tick").await?;
     create(&site, &schedule(&site, "steady", "* * * * *", 3)).await?;

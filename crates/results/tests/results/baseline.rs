@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use proofload_api::Verdict;
-use proofload_api::status::{BaselineStatus, CriterionOutcome};
+use proofload_api::status::{BaselineStatus, CriterionOutcome, MeasuredStatus};
 use proofload_api::units::Share;
 use proofload_plan::Scope;
 use proofload_results::compare::Tendency;
@@ -71,6 +71,26 @@ fn a_regression_fails_a_run_whose_criteria_hold() {
     // Its own criteria count beside it.
     let verdicts: Vec<Verdict> = slower.scenarios.iter().map(|scenario| scenario.verdict).collect();
     assert!(!verdicts.contains(&Verdict::Failed), "{verdicts:?}");
+}
+
+#[test]
+fn machines_are_told_the_change_of_the_whole_run_also_where_that_is_its_only_scenario() {
+    let change = |report: &Report| -> Vec<(String, f64)> {
+        let changes = MeasuredStatus::from(report).baseline_change;
+        changes.into_iter().map(|(figure, change)| (figure, change.parse().unwrap())).collect()
+    };
+    let is_half_longer = |changes: &[(String, f64)]| {
+        let names: Vec<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["errors", "p50", "p95", "p99", "rate"]);
+        assert!((0.4..0.6).contains(&changes[1].1) && changes[0].1 == 0.0, "{changes:?}");
+    };
+    let mut slower = run(300, 1.5);
+    is_half_longer(&change(&slower));
+    slower.scenarios.truncate(1);
+    let comparison = slower.baseline.as_mut().unwrap().comparison.as_mut().unwrap();
+    comparison.others[0].parts.retain(|part| part.scenario.as_ref() == Some(&slower.scenarios[0].name));
+    is_half_longer(&change(&slower));
+    assert!(change(&earlier()).is_empty());
 }
 
 #[test]

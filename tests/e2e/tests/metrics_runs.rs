@@ -41,6 +41,8 @@ fn colourful(site: &Site) -> Value {
 fn failing(site: &Site) -> Value {
     let mut spec = load_test(site, "", 1, 2, 4)["spec"].clone();
     spec["scenarios"][0]["steps"][0]["request"]["path"] = json!("/status/503");
+    // Worse or not, it fails.
+    spec["baseline"] = json!({"loadTest": "earlier"});
     json!({
         "apiVersion": "proofload.dev/v1alpha1", "kind": "LoadTestSchedule",
         "metadata": {"name": "yearly", "annotations": {"proofload.dev/trigger": "now"}},
@@ -70,7 +72,6 @@ async fn schedule_is_in_doubt(site: &Site) -> Result<()> {
     spec["prometheus"] = json!({"url": "http://127.0.0.1:9", "wait": "1s"});
     spec["serverMetrics"] = json!({"memory": {"query": "process_resident_memory_bytes"}});
     spec["criteria"] = json!([{"expr": "max(server.memory) < 1Gi"}]);
-    spec["baseline"] = json!({"loadTest": "earlier"});
     schedule["spec"] = json!({"schedule": "0 3 1 1 *", "template": {"spec": spec}});
     let schedules = site.api::<LoadTestSchedule>();
     schedules.create(&PostParams::default(), &serde_json::from_value(schedule)?).await?;

@@ -105,29 +105,8 @@ fn verdict(board: Board) -> Board {
             .red_from(1.0),
         )
         .panel(criteria())
-        .panel(
-            Panel::stat(
-                "Held against",
-                "The run that this one was held against (spec.baseline), and whether this one is worse: beyond what is \
-                 tolerated, and beyond chance. Of runs that cannot be compared nothing good is said.",
-                "none",
-            )
-            .sized(8, 4)
-            .ask_now("{{baseline}}", &format!("max by (baseline) ({})", last(&of("loadtest_baseline_ok", RUN))))
-            .good_or_bad("not worse", "worse, or not known")
-            .otherwise("no baseline"),
-        )
-        .panel(
-            Panel::stat(
-                "Change since then",
-                "How much the figures of the whole run are above those of that run, as a share of what they were; of \
-                 errors the difference of both shares. What of it is a regression, the report says.",
-                "percentunit",
-            )
-            .sized(16, 4)
-            .ask_now("{{figure}}", &format!("max by (figure) ({})", last(&of("loadtest_baseline_change_ratio", RUN))))
-            .otherwise("no baseline"),
-        )
+        .panel(held_against())
+        .panel(change())
 }
 
 fn criteria() -> Panel {
@@ -148,6 +127,31 @@ fn criteria() -> Panel {
     .column("during", "During", "string")
     .column("Value #A", "Observed", "short")
     .yes_or_no("Value #B", "Holds", "yes", "no")
+}
+
+fn held_against() -> Panel {
+    Panel::stat(
+        "Held against",
+        "The run that this one was held against (spec.baseline), and whether this one is worse: beyond what is tolerated, \
+         and beyond chance. Of runs that cannot be compared nothing good is said.",
+        "none",
+    )
+    .sized(8, 4)
+    .ask_now("{{baseline}}", &format!("max by (baseline) ({})", last(&of("loadtest_baseline_ok", RUN))))
+    .good_or_bad("not worse", "worse, or not known")
+    .otherwise("no baseline")
+}
+
+fn change() -> Panel {
+    Panel::stat(
+        "Change since then",
+        "How much the figures of the whole run are above those of that run, as a share of what they were; of errors the \
+         difference of both shares. What of it is a regression, the report says.",
+        "percentunit",
+    )
+    .sized(16, 4)
+    .ask_now("{{figure}}", &format!("max by (figure) ({})", last(&of("loadtest_baseline_change_ratio", RUN))))
+    .otherwise("no baseline")
 }
 
 fn load(board: Board) -> Board {

@@ -5,7 +5,7 @@
 //!
 //! | doubt | a pass becomes | a fail becomes `Untrusted` where |
 //! | --- | --- | --- |
-//! | the generator was saturated | `Untrusted` | a time was too long, or anything of the next row |
+//! | the generator was saturated | `Untrusted` | a time was too long, too many arrivals were dropped, or anything of the next row |
 //! | the generator had no file or port left for some connections | `Untrusted` | without those errors it could have held: a share or a count that is off by no more than they are, any rate |
 //! | load is missing: a runner lost, stopped early or not heard of at the end, the run stopped, iterations not done, runners apart | `Untrusted` | a rate, a count or a time was too low, or the share of bad answers: more load could have raised them |
 //! | either | `Untrusted` | `!=` on such a figure does not hold (`==` counts as too high or too low, as it is) |
@@ -14,8 +14,8 @@
 //! its errors in it. Load that is missing explains what is too low, as everywhere.
 //!
 //! What no doubt explains stays `Fail`: a share of errors that is too high, a share of good answers that is too low, a
-//! count that is too high; and, while the generator kept up, a time that is too long: less load than planned makes
-//! nothing slower.
+//! count that is too high; and, while the generator kept up, a time that is too long, or arrivals that were dropped: less
+//! load than planned makes nothing slower.
 
 use proofload_api::Verdict;
 use proofload_api::criterion::{Expr, Metric, Operator, Unit, Value};
@@ -173,7 +173,9 @@ fn explains(doubt: &Doubt, expr: &Expr, observed: f64, own: OwnErrors) -> bool {
     // `!=` that does not hold is neither too high nor too low: either direction would have mended it.
     let is_equal = expr.operator == Operator::NotEqual;
     let is_too_high = !is_equal && observed > expr.limit.amount;
-    let is_slow = doubt.kind.is_own_slowness() && expr.metric.is_distribution();
+    // Arrivals that come late come all at once, and find no free user.
+    let is_slowed = expr.metric.is_distribution() || expr.metric == Metric::Dropped;
+    let is_slow = doubt.kind.is_own_slowness() && is_slowed;
     let is_own = doubt.kind.is_own_error() && own.explain(expr, observed);
     is_own || (is_slow && (is_too_high || is_equal)) || is_explained_by_missing_load(expr, observed)
 }

@@ -133,6 +133,21 @@ fn a_saturated_generator_explains_times_and_rates_but_not_what_the_target_answer
 }
 
 #[test]
+fn arrivals_that_a_saturated_generator_dropped_are_not_held_against_the_target() {
+    let judged = |runner: Runner| {
+        let mut snapshot = runner.snapshot();
+        snapshot.scenarios[0].dropped = 40;
+        let texts = ["count(dropped) == 0", "rate(dropped) < 1%", "rate(dropped) > 90%"];
+        let criteria = texts.map(|text| criterion(text, Scope::Run));
+        let report = report(1, [snapshot], &criteria, &Circumstances::default());
+        report.criteria.iter().map(|criterion| criterion.outcome).collect::<Vec<_>>()
+    };
+    let runner = || Runner::new(0, 1).with_load();
+    assert_eq!(judged(runner()), [Fail; 3]);
+    assert_eq!(judged(saturated(runner())), [Untrusted; 3]);
+}
+
+#[test]
 fn each_sign_of_saturation_is_told_with_what_to_do() {
     let said = |runner: Runner| {
         let report = report(1, [runner.snapshot()], &[], &Circumstances::default());

@@ -2,7 +2,7 @@
 //! is away and comes back with nothing in its memory.
 #![allow(clippy::unwrap_used)] // in helpers of tests too
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proofload_api::loadtest::OnLost;
 use proofload_api::status::CriterionOutcome;
@@ -20,8 +20,12 @@ use serde_json::json;
 #[global_allocator]
 static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::System, usize::MAX);
 
-/// What is held is counted for the whole process: one test after the other.
+/// What is held is counted for the whole process: one test after the other, each until it has given back everything.
 static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const STEPS: usize = 10;
 const RUNNERS: u32 = 3;
@@ -176,12 +180,11 @@ impl Soak {
     }
 
     fn run(trouble: Trouble) -> Outcomes {
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = compiled();
         let runners = (0..RUNNERS).map(|index| Runner::new(&compiled, index)).collect();
+        let (mut of_runners, mut held) = (ALLOCATOR.allocated(), (0, 0));
         let operator = Operator::new(&compiled);
         let mut soak = Self { compiled, runners, operator, stop: None, trouble };
-        let (mut of_runners, mut held) = (ALLOCATOR.allocated(), (0, 0));
         for minute in (EVERY..=END + EVERY).step_by(EVERY as usize) {
             let before = ALLOCATOR.allocated();
             soak.work(minute);
@@ -291,6 +294,7 @@ impl Soak {
 
 #[test]
 fn three_days_with_a_lost_runner_and_two_restarts_end_inconclusive_with_the_leak_found_and_little_held() {
+    let _alone = alone();
     let (lost, away) = (30 * HOUR, vec![(20 * HOUR, 10), (50 * HOUR, 10)]);
     let Outcomes { report, sent, held, ended } = Soak::run(Trouble { lost: Some(lost), away, ..Trouble::default() });
     assert_eq!(ended, END);
@@ -324,6 +328,7 @@ fn criterion_on_memory(report: &Report) -> &CriterionReport {
 
 #[test]
 fn memory_that_leaks_for_three_days_beneath_its_garbage_fails_the_run_though_a_runner_was_lost() {
+    let _alone = alone();
     let leak = 5.0;
     let (lost, away) = (30 * HOUR, vec![(50 * HOUR, 10)]);
     let Outcomes { report, ended, .. } = Soak::run(Trouble { leak, lost: Some(lost), away, ..Trouble::default() });
@@ -341,6 +346,7 @@ fn memory_that_leaks_for_three_days_beneath_its_garbage_fails_the_run_though_a_r
 
 #[test]
 fn windows_are_judged_anew_after_a_restart_and_a_target_that_breaks_ends_the_run_within_one() {
+    let _alone = alone();
     let (restart, breaks) = (60 * HOUR, 60 * HOUR + 4);
     let trouble = Trouble { away: vec![(restart, 2)], breaks: Some(breaks), ..Trouble::default() };
     let Outcomes { report, sent, ended, .. } = Soak::run(trouble);
@@ -353,7 +359,7 @@ fn windows_are_judged_anew_after_a_restart_and_a_target_that_breaks_ends_the_run
 
 #[test]
 fn the_figures_of_three_days_at_a_hundred_thousand_requests_a_second_are_exact() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let compiled = compiled();
     let plan = &compiled.plan;
     let (bytes_out, bytes_in) = (2_000, 1 << 20);

@@ -49,14 +49,12 @@ pub(crate) fn read_report(source: &Path, cluster: &ClusterArgs) -> anyhow::Resul
     if let (Some(here), Some(given)) = (namespace, &cluster.namespace) {
         ensure!(here == given, "expected a LoadTest in namespace {given}, got one in {here}");
     }
+    // What names a run may as well be a file that is not there.
+    let is_given = cluster.is_given();
     let cluster = if namespace.is_some() { &namespaced } else { cluster };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stored = runtime.block_on(stored::fetch(name, cluster)).with_context(|| {
-        if cluster.is_given() {
-            "in the cluster".to_owned()
-        } else {
-            format!("{}, and in the cluster", no_file(source))
-        }
+        if is_given { "in the cluster".to_owned() } else { format!("{}, and in the cluster", no_file(source)) }
     })?;
     let what = || format!("reading the report of {name}");
     Report::from_json(&read(&stored[..]).with_context(what)?).with_context(what)

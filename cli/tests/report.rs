@@ -139,11 +139,16 @@ fn a_name_that_is_neither_a_file_nor_in_the_cluster_is_told_of_both() {
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("checkout"), "").unwrap();
     std::fs::create_dir(directory.path().join("chekout")).unwrap();
-    let (url, _) = serve(vec![refusal(404), refusal(403)]);
-    let config = kubeconfig(&directory, &url);
-    let mut command = proofload(&["report", "chekout"]);
-    let output = command.current_dir(directory.path()).env("KUBECONFIG", config).output().unwrap();
-    let said = text(&output.stderr);
-    assert!(said.contains("there is no file chekout (did you mean checkout?), and in the cluster"), "{said}");
-    assert!(said.contains("there is no LoadTest chekout in namespace shop"), "{said}");
+    std::fs::create_dir(directory.path().join("out")).unwrap();
+    std::fs::write(directory.path().join("out/checkout"), "").unwrap();
+    for (name, namespace) in [("chekout", "shop"), ("out/chekout", "out")] {
+        let (url, _) = serve(vec![refusal(404), refusal(403)]);
+        let config = kubeconfig(&directory, &url);
+        let mut command = proofload(&["report", name]);
+        let output = command.current_dir(directory.path()).env("KUBECONFIG", config).output().unwrap();
+        let said = text(&output.stderr);
+        let expected = format!("there is no file {name} (did you mean checkout?), and in the cluster");
+        assert!(said.contains(&expected), "{said}");
+        assert!(said.contains(&format!("there is no LoadTest chekout in namespace {namespace}")), "{said}");
+    }
 }

@@ -50,13 +50,13 @@ pub(crate) enum ApplyError {
 }
 
 impl ApplyError {
-    /// Why nothing was written, where trying again helps only once something else has changed: a quota, an admission
-    /// rule, a field that the API server does not take, an object that is in the way.
+    /// Why nothing was written, where the API server itself says so: a quota, an admission rule, a webhook that is down,
+    /// a field that it does not take, an object that is in the way. Some of it passes, some never does: whoever hears of
+    /// it asks again, and not for ever.
     fn refusal(&self) -> Option<String> {
         match self {
             Self::Api { what, source: kube::Error::Api(refusal) } => {
-                let is_final = matches!(refusal.code, 400 | 403 | 404 | 413 | 422);
-                is_final.then(|| format!("the API server refused {what}: {}", refusal.message))
+                Some(format!("the API server refused {what}: {}", refusal.message))
             }
             Self::Api { .. } => None,
             Self::NotAReport { .. } => Some(self.to_string()),
@@ -137,15 +137,18 @@ pub(crate) async fn store_report(
 async fn write_report(context: &Context, test: &LoadTest, report: &Report) -> Result<Option<Report>, ApplyError> {
     let failed = |source| ApplyError::Api { what: "the report", source };
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &test.namespace().unwrap_or_default());
-    match api.create(&PostParams::default(), &config_map::report(test, pack(report))).await {
-        Ok(_) => return Ok(None),
-        Err(kube::Error::Api(refusal)) if refusal.code == 409 => {}
-        Err(error) => return Err(failed(error)),
-    }
+    let made = api.create(&PostParams::default(), &config_map::report(test, pack(report))).await;
+    let Err(refusal) = made else { return Ok(None) };
     // An earlier pass stored it and was cut off before the verdict was in status.
     let name = report_name(test);
-    let stored = api.get(&name).await.map_err(failed)?;
+    let stored = if is_there(&refusal) { api.get_opt(&name).await.map_err(failed)? } else { None };
+    let stored = stored.ok_or_else(|| failed(refusal))?;
     unpack(&stored).map(Some).map_err(|source| ApplyError::NotAReport { name, source })
+}
+
+/// Whether an object of this name was there before. A quota that changes just now is a conflict too.
+pub(crate) fn is_there(refusal: &kube::Error) -> bool {
+    matches!(refusal, kube::Error::Api(refusal) if refusal.reason == "AlreadyExists")
 }
 
 fn pack(report: &Report) -> Vec<u8> {

@@ -163,7 +163,8 @@ fn under_way(world: &World, compiled: &Compiled, waited: Micros) -> (Step, Optio
     }
 }
 
-/// The end waits for the report to be stored, but not for ever; and not at all where there are no figures to keep.
+/// The end waits for the report to be stored, but not for ever; and not at all where there are no figures to keep: what has
+/// not begun could begin after all while its end waits.
 fn conclude(world: &World, conclusion: Conclusion) -> (Step, Option<Micros>) {
     let without_report = match conclusion {
         Conclusion::Ended(_) => world.unstored().is_some_and(|lasting| lasting >= UNSTORED),

@@ -136,7 +136,9 @@ impl BaselineReport {
     pub(crate) fn shrink(&mut self) {
         for against in self.comparison.iter_mut().flat_map(|comparison| &mut comparison.others) {
             let is_worse = |change: &Change| change.finding == Some(Tendency::Worse);
-            against.parts.retain(|part| part.changes.iter().any(is_worse));
+            // The first is the whole run, whose change is in status and in the metrics.
+            let mut index = 0..;
+            against.parts.retain(|part| index.next() == Some(0) || part.changes.iter().any(is_worse));
             against.parts.truncate(MOST_KEPT);
         }
     }

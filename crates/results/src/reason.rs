@@ -136,8 +136,13 @@ fn named(criteria: &[&CriterionReport]) -> String {
         let window = window.map(|abort| format!(" over {}", short_time(abort.window as f64))).unwrap_or_default();
         format!("{} was {}{window}", whole(criterion), observed(criterion))
     });
-    let more = if criteria.len() > MOST_NAMED { "; and others" } else { "" };
-    named.collect::<Vec<_>>().join("; ") + more
+    listed(&named.collect::<Vec<_>>(), criteria.len())
+}
+
+/// The first few of what there is to name.
+fn listed(named: &[String], all: usize) -> String {
+    let more = if all > MOST_NAMED { "; and others" } else { "" };
+    named[..named.len().min(MOST_NAMED)].join("; ") + more
 }
 
 /// A criterion with what it is judged on: `rate(errors) < 1% on browse during steady`.
@@ -162,11 +167,11 @@ fn no_samples(report: &Report) -> Option<String> {
         }
     }
     let told = told.iter().take(MOST_NAMED).map(|(note, criteria)| nothing_to_judge(note, criteria));
-    let named: Vec<String> = empty().filter(|one| one.note.is_none()).map(whole).take(MOST_NAMED).collect();
+    let named: Vec<String> = empty().filter(|one| one.note.is_none()).map(whole).collect();
     let unexplained = (!named.is_empty()).then(|| {
         let answered = report.summary.latency.is_some();
         let why = if answered { "" } else { " No request got an answer." };
-        format!("There were no samples for {}.{why}", named.join("; "))
+        format!("There were no samples for {}.{why}", listed(&named, named.len()))
     });
     let all: Vec<String> = unexplained.into_iter().chain(told).collect();
     (!all.is_empty()).then(|| all.join(" "))
@@ -177,8 +182,7 @@ fn nothing_to_judge(note: &str, criteria: &[String]) -> String {
     /// Of foreign text, what fits into a sentence.
     const MOST: usize = 200;
     let note: String = safe(note).chars().take(MOST).collect();
-    let criteria = &criteria[..criteria.len().min(MOST_NAMED)];
-    format!("There is nothing to judge {} by: {}", criteria.join("; "), sentence(&note))
+    format!("There is nothing to judge {} by: {}", listed(criteria, criteria.len()), sentence(&note))
 }
 
 /// What the target was put under: `48,210 requests in 1m, 0.2% failed.`

@@ -2,14 +2,15 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::events::EventType;
-use proofload_api::status::{CriterionOutcome, ReportReference};
+use proofload_api::status::{CriterionOutcome, ReportReference, ScenarioStatus};
 use proofload_api::{LoadTestStatus, Phase, Problem, Verdict};
 use proofload_plan::Compiled;
+use proofload_results::report::ScenarioReport;
 use proofload_results::status::searches_of;
 use proofload_results::{Report, live};
 
 use super::conditions::{MAX_PROBLEMS, REPORT_STORED, conclude, progressing, set, shorten, shorten_to};
-use super::{Draft, count, cut, plan_status, reason, store};
+use super::{Draft, began, count, cut, elapsed, plan_status, reason, store};
 use crate::build::report_name;
 use crate::decide::UNSTORED;
 use crate::observe::World;
@@ -31,17 +32,22 @@ pub(super) fn reject(world: &World, problems: &[Problem]) -> Draft {
     Draft { status, events: vec![(EventType::Warning, reason::INVALID, message)], urgent: true }
 }
 
-/// The load is over and the report is not taken: it is tried again, while the runners keep the figures.
+/// Of what is said of a report that is not taken, so much that what was seen fits beside it.
+const MOST_WHY: usize = 300;
+
+/// The run is over and the report is not taken: it is tried again, while the runners keep the figures.
 pub(super) fn unstored(world: &World, compiled: &Compiled, why: &str) -> Draft {
     let is_new = world.unstored().is_none();
     let old = world.status();
     let lost = old.runners.map_or(0, |runners| runners.lost);
-    let message = shorten(&format!("The load is over; the report cannot be stored and is tried again: {why}"));
+    let message = shorten(&format!("The run is over; its report cannot be stored and is tried again: {why}"));
     let mut status = LoadTestStatus {
         phase: Some(Phase::Finishing),
         message: message.clone(),
         progress: "99%".to_owned(),
         runners: Some(count(&world.runners, compiled, lost)),
+        // Seen from now. From a later pass it would seem later, since the runners' time stands still.
+        start_time: old.start_time.clone().or_else(|| elapsed(&world.runners).map(|elapsed| began(world, elapsed))),
         ..old
     };
     progressing(&mut status, world, reason::STORE_RETRYING, &message);
@@ -57,12 +63,20 @@ pub(super) fn finished(world: &World, compiled: &Compiled, report: &Report, unst
     let verdict = if unstored.is_some() { Verdict::Error } else { report.verdict };
     let message = shorten(&match unstored {
         None => report.reason.clone(),
-        Some(why) if could_not_start => format!("{} The report could not be stored: {why}.", report.reason),
+        // What never began was not kept waiting.
+        Some(why) if world.unstored().is_none() => {
+            format!("{} The report could not be stored: {}.", report.reason, shorten_to(why, MOST_WHY))
+        }
         Some(why) => format!(
-            "The report could not be stored within {UNSTORED}: {why}. Without it there is no verdict. What was seen: {}",
+            "The report could not be stored within {UNSTORED}: {}. Without it there is no verdict. What was seen: {}",
+            shorten_to(why, MOST_WHY),
             report.reason
         ),
     });
+    let scenario = |scenario: &ScenarioReport| {
+        let status = ScenarioStatus::from(scenario);
+        if unstored.is_some() { ScenarioStatus { verdict, ..status } } else { status }
+    };
     let lost = report.doubts.iter().filter(|doubt| doubt.kind == proofload_results::DoubtKind::LostRunner).count();
     let old = world.status();
     let mut status = LoadTestStatus {
@@ -74,7 +88,7 @@ pub(super) fn finished(world: &World, compiled: &Compiled, report: &Report, unst
         runners: Some(count(&world.runners, compiled, u32::try_from(lost).unwrap_or(u32::MAX))),
         live: Some(live::at_end(report)),
         summary: Some((&report.summary).into()),
-        scenarios: report.scenarios.iter().map(Into::into).collect(),
+        scenarios: report.scenarios.iter().map(scenario).collect(),
         criteria: report.criteria.iter().map(Into::into).collect(),
         search: cut(searches_of(report)),
         server: report.server.iter().map(|metric| (metric.name.clone(), metric.into())).collect(),
@@ -103,7 +117,8 @@ pub(super) fn finished(world: &World, compiled: &Compiled, report: &Report, unst
     }
     let kind = if verdict == Verdict::Passed { EventType::Normal } else { EventType::Warning };
     let mut events = vec![(kind, name, message)];
-    let regression = report.baseline.as_ref().filter(|baseline| baseline.outcome == Some(CriterionOutcome::Fail));
+    let judged = report.baseline.as_ref().filter(|_| unstored.is_none());
+    let regression = judged.filter(|baseline| baseline.outcome == Some(CriterionOutcome::Fail));
     events.extend(regression.map(|found| (EventType::Warning, reason::REGRESSION, found.message.clone())));
     Draft { status, events, urgent: true }
 }

@@ -8,6 +8,7 @@ use proofload_schedule::run;
 use super::decide::{Decision, Deletion};
 use super::observe::{World, is_of};
 use super::{PassError, Schedules};
+use crate::apply::is_there;
 
 /// What became of the run that was to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,20 +39,17 @@ pub(super) async fn apply(schedules: &Schedules, world: &World, decision: &Decis
 }
 
 async fn make(tests: &Api<LoadTest>, world: &World, test: &LoadTest) -> Result<Applied, kube::Error> {
-    let refusal = match tests.create(&PostParams::default(), test).await {
-        Ok(_) => return Ok(Applied::Made),
-        Err(kube::Error::Api(refusal)) => refusal,
-        Err(error) => return Err(error),
-    };
+    let Err(refusal) = tests.create(&PostParams::default(), test).await else { return Ok(Applied::Made) };
     let name = test.name_any();
-    match refusal.code {
+    let found = if is_there(&refusal) { tests.get_opt(&name).await? } else { None };
+    match (found, refusal) {
         // An earlier pass, or another operator, made it.
-        409 => Ok(match tests.get_opt(&name).await? {
-            Some(found) if is_of(&found, &world.schedule) => Applied::Made,
-            _ => Applied::Refused(format!("a LoadTest {name} that is none of its runs is in the way; delete it")),
-        }),
-        400 | 403 | 404 | 413 | 422 => Ok(Applied::Refused(refusal.message.clone())),
-        _ => Err(kube::Error::Api(refusal)),
+        (Some(found), _) if is_of(&found, &world.schedule) => Ok(Applied::Made),
+        (Some(_), _) => {
+            Ok(Applied::Refused(format!("a LoadTest {name} that is none of its runs is in the way; delete it")))
+        }
+        (None, kube::Error::Api(refusal)) => Ok(Applied::Refused(refusal.message.clone())),
+        (None, error) => Err(error),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ResourceQuota};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use proofload_api::{LoadTest, Phase, Verdict};
 use proofload_e2e::{Node, Run, Site, faults, load_test, until};
 use serde_json::json;
@@ -167,18 +168,71 @@ async fn no_room(site: &Site) -> Result<Api<ResourceQuota>> {
     Ok(quotas)
 }
 
+/// Status says that the run is over, and why its report is not stored.
+async fn says_at_its_end(site: &Site, test: &str, why: &str) -> Result<()> {
+    until("status to say so", 40, || async {
+        let status = site.api::<LoadTest>().get(test).await?.status.unwrap_or_default();
+        let is_said = status.message.contains(why) && status.phase == Some(Phase::Finishing);
+        Ok(if is_said { Ok(()) } else { Err(format!("it says {}", status.message)) })
+    })
+    .await
+}
+
+/// Has every `ConfigMap` of the namespace admitted by a webhook that does not answer.
+async fn webhook_is_down(site: &Site) -> Result<Api<ValidatingWebhookConfiguration>> {
+    let name = format!("down-{}", site.namespace);
+    let webhook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "down.proofload.test",
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            "timeoutSeconds": 1,
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": site.namespace}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}],
+        }],
+    });
+    let webhooks = Api::<ValidatingWebhookConfiguration>::all(site.client.clone());
+    webhooks.patch(&name, &PatchParams::apply("proofload-e2e"), &Patch::Apply(&webhook)).await?;
+    let probe = ConfigMap {
+        metadata: ObjectMeta { name: Some("probe".to_owned()), ..ObjectMeta::default() },
+        ..ConfigMap::default()
+    };
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    until("the webhook to be asked", 30, || async {
+        Ok(match site.api::<ConfigMap>().create(&dry, &probe).await {
+            Err(kube::Error::Api(refusal)) if refusal.code == 500 => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+    })
+    .await?;
+    Ok(webhooks)
+}
+
+#[tokio::test]
+async fn fault_a_report_is_stored_once_the_webhook_that_admits_it_is_back() -> Result<()> {
+    let site = Site::new("no-webhook").await?;
+    let run = Run::create(&site, &load_test(&site, "unadmitted", 1, 2, 8)).await?;
+    run.reaches(Phase::Running, 60).await?;
+    let webhooks = webhook_is_down(&site).await?;
+    says_at_its_end(&site, "unadmitted", "failed calling webhook").await?;
+    webhooks.delete(&format!("down-{}", site.namespace), &DeleteParams::default()).await?;
+    run.ends_as(Verdict::Passed, 40).await?;
+    assert_eq!(run.report().await?.summary.requests, site.counts().await?.requests);
+    site.close().await
+}
+
 #[tokio::test]
 async fn fault_a_report_that_a_quota_refuses_is_stored_once_there_is_room() -> Result<()> {
     let site = Site::new("no-room").await?;
     let run = Run::create(&site, &load_test(&site, "cramped", 1, 2, 8)).await?;
     run.reaches(Phase::Running, 60).await?;
     let quotas = no_room(&site).await?;
-    until("status to say so", 40, || async {
-        let status = site.api::<LoadTest>().get("cramped").await?.status.unwrap_or_default();
-        let is_said = status.message.contains("exceeded quota") && status.phase == Some(Phase::Finishing);
-        Ok(if is_said { Ok(()) } else { Err(format!("it says {}", status.message)) })
-    })
-    .await?;
+    says_at_its_end(&site, "cramped", "exceeded quota").await?;
     quotas.delete("full", &DeleteParams::default()).await?;
     run.ends_as(Verdict::Passed, 40).await?;
     assert_eq!(run.report().await?.summary.requests, site.counts().await?.requests);

@@ -205,6 +205,8 @@ fn a_report_that_has_to_be_small_keeps_what_is_worse_and_its_verdict() {
     assert_eq!((all.verdict, small.verdict), (Verdict::Failed, Verdict::Failed));
     let regressions = |report: &Report| report.baseline.as_ref().unwrap().regressions().collect::<Vec<_>>();
     assert_eq!(regressions(&all), regressions(&small));
+    let changes = |report: &Report| MeasuredStatus::from(report).baseline_change;
+    assert!(!changes(&all).is_empty() && changes(&all) == changes(&small), "{:?}", changes(&small));
     assert!(small.spec.is_some(), "the spec is the last to go");
 }
 

@@ -97,6 +97,11 @@ fn what_several_criteria_lack_for_one_reason_is_said_once_of_each_where_it_is_ju
     let expected = "nothing to judge min(server.queue) < 5; max(server.queue) < 5 during steady by: Prometheus says";
     assert!(report.reason.contains(expected), "{}", report.reason);
     assert_eq!(report.reason.matches("Prometheus says").count(), 1, "{}", report.reason);
+    // Nor does it seem to be all where it is not.
+    let report = self::report(loaded(), &on(&["max(server.queue) < 5"; 4]));
+    let three = "max(server.queue) < 5; max(server.queue) < 5; max(server.queue) < 5";
+    let expected = format!("nothing to judge {three}; and others by: Prometheus says");
+    assert!(report.reason.contains(&expected), "{}", report.reason);
 }
 
 #[test]

@@ -133,17 +133,22 @@ impl Samples {
 }
 
 fn change(figure: Figure, pair: &Pair<'_>, samples: &Samples, miss: f64, tolerance: Tolerance) -> Change {
-    let (before, after) = match pair.sides {
-        Sides::Both(before, after) => (figure.of(before.figures), figure.of(after.figures)),
-        Sides::Removed(before) => (figure.of(before.figures), None),
-        Sides::Added(after) => (None, figure.of(after.figures)),
-    };
-    let both = before.zip(after);
     let is_judged = match figure {
         Figure::Requests => false,
         Figure::Rate => pair.is_same && pair.is_closed,
         Figure::Errors | Figure::P50 | Figure::P95 | Figure::P99 => pair.is_same,
     };
+    let of = |side: Side<'_>| match figure {
+        // Over the same time as its interval.
+        Figure::Rate if is_judged => side.rate().or(figure.of(side.figures)),
+        _ => figure.of(side.figures),
+    };
+    let (before, after) = match pair.sides {
+        Sides::Both(before, after) => (of(before), of(after)),
+        Sides::Removed(before) => (of(before), None),
+        Sides::Added(after) => (None, of(after)),
+    };
+    let both = before.zip(after);
     let interval = samples.interval(figure, miss);
     let finding = both.filter(|_| is_judged).map(|(before, after)| match interval {
         None => Tendency::Unknown,

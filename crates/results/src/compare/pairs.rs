@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Presence;
 use crate::figures::Figures;
 use crate::report::{Report, ScenarioReport};
+use crate::words::rounded;
 
 /// A part of a run, in both or in one of them.
 #[derive(Debug)]
@@ -23,6 +24,13 @@ pub(super) struct Pair<'a> {
 pub(super) struct Side<'a> {
     pub(super) figures: &'a Figures,
     pub(super) seconds: f64,
+}
+
+impl Side<'_> {
+    /// Requests a second over that time.
+    pub(super) fn rate(self) -> Option<f64> {
+        (self.seconds > 0.0).then(|| rounded(self.figures.requests as f64 / self.seconds, 3))
+    }
 }
 
 /// The figures of a part that at least one run has.

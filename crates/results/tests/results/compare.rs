@@ -144,6 +144,28 @@ fn what_is_30_percent_slower_is_worse_and_what_is_5_percent_slower_is_tolerated(
 }
 
 #[test]
+fn a_request_that_hung_at_the_end_of_the_baseline_hides_no_lower_rate() {
+    let (mut before, after) = (run(GOOD), run(Measured { requests: 700, seed: 2, ..GOOD }));
+    let hung = |figures: &mut Figures, took: &mut u64, planned: u64| {
+        assert!(*took >= planned && planned > 0, "the plan says how long");
+        *took = planned * 3 / 2;
+        figures.rate = figures.requests as f64 * 1e6 / *took as f64;
+    };
+    hung(&mut before.summary, &mut before.duration, before.load.planned_duration);
+    for scenario in &mut before.scenarios {
+        hung(&mut scenario.figures, &mut scenario.load.duration, scenario.load.planned_duration);
+    }
+    let found = against(&before, &after);
+    let rates = found.parts.iter().flat_map(|part| &part.changes).filter(|change| change.figure == Figure::Rate);
+    let judged: Vec<_> = rates.filter(|change| change.finding.is_some()).collect();
+    assert!(!judged.is_empty());
+    for rate in judged {
+        let (low, change, high) = (rate.low.unwrap(), rate.change.unwrap(), rate.high.unwrap());
+        assert!(rate.finding == Some(Tendency::Worse) && low <= change && change <= high, "{rate:?}");
+    }
+}
+
+#[test]
 fn a_step_that_is_slower_is_found_by_its_name_among_others() {
     let (before, mut after) = (run(GOOD), run(Measured { seed: 2, ..GOOD }));
     after.scenarios[0].steps[1].figures = figures(Measured { factor: 2.0, ..GOOD }, 30.0, &mut Rng::with_seed(3));

@@ -53,7 +53,8 @@ fn labels(test: &LoadTest) -> BTreeMap<String, String> {
     labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// The test owns all of it: deleting the test ends its load, with the operator gone too.
+/// The test owns all of it: deleting the test ends its load, with the operator gone too; and who deletes it in the foreground
+/// (`kubectl delete --cascade=foreground`, a schedule that replaces a run) finds it there until the last runner is gone.
 fn owner(test: &LoadTest) -> OwnerReference {
-    test.controller_owner_ref(&()).unwrap_or_default()
+    OwnerReference { block_owner_deletion: Some(true), ..test.controller_owner_ref(&()).unwrap_or_default() }
 }

@@ -111,6 +111,8 @@ impl Pass<'_> {
         let is_other = before != Some(ScheduleState::Active) || self.status.cron != cron;
         if before.is_some() && state == ScheduleState::Active && is_other {
             self.status.since = Some(Time(self.world.now));
+            // Of a clock that was ahead once: what it made of the future ends here.
+            self.status.last_schedule_time.take_if(|last| last.0 > self.world.now);
         }
         (self.status.state, self.status.cron) = (Some(state), cron);
     }
@@ -248,7 +250,9 @@ impl Pass<'_> {
         let (now, schedule) = (self.world.now, self.world.schedule.name_any());
         let is_taken = |name: &String| {
             let is_past = self.status.history.iter().any(|run| run.name == *name);
-            is_past || self.status.active.contains(name) || self.world.run(name).is_some()
+            // One that was made and deleted since would seem to be made already.
+            let is_made = self.world.made.as_ref() == Some(name);
+            is_past || is_made || self.status.active.contains(name) || self.world.run(name).is_some()
         };
         // With so many in one minute the next waits for the next one.
         let Some(name) = names_on_demand(&schedule, now, cause).find(|name| !is_taken(name)) else { return false };

@@ -210,6 +210,31 @@ async fn e2e_a_schedule_runs_when_it_is_asked_and_when_a_deployment_has_rolled_o
     site.close().await
 }
 
+#[tokio::test]
+async fn e2e_a_run_that_replaces_another_is_made_once_the_load_of_that_has_ended() -> Result<()> {
+    let site = Site::new("replaced").await?;
+    let mut replacing = schedule(&site, "impatient", "0 0 1 1 *", 60);
+    replacing["spec"]["concurrencyPolicy"] = json!("Replace");
+    create(&site, &replacing).await?;
+    run_now(&site, "impatient", "first").await?;
+    let under_load = comes_to(&site, "impatient", 60, |status| !status.active.is_empty()).await?;
+    let first = under_load.active[0].clone();
+    until("the first to be under load", 60, || async {
+        let sent = site.counts().await?.requests;
+        Ok(if sent > 0 { Ok(()) } else { Err("no request came".to_owned()) })
+    })
+    .await?;
+    run_now(&site, "impatient", "second").await?;
+    until("another run", 60, || async {
+        let is_there = runs(&site, "impatient").await?.iter().any(|run| run.name_any() != first);
+        Ok(if is_there { Ok(()) } else { Err(format!("{first} is the only one")) })
+    })
+    .await?;
+    let left: Vec<String> = site.runners(&first).await?.iter().map(ResourceExt::name_any).collect();
+    assert!(left.is_empty(), "{left:?} are still there");
+    site.close().await
+}
+
 /// A Deployment of so many containers: of another number, of other images.
 fn deployment(containers: u16) -> Result<Value> {
     let image = std::env::var("PROOFLOAD_TARGET_IMAGE").context("PROOFLOAD_TARGET_IMAGE names the target's image")?;

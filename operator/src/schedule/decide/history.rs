@@ -82,8 +82,15 @@ impl Pass<'_> {
     }
 
     /// Deletes the finished runs that are too many of their kind: never one without a verdict, never the last that
-    /// passed, and none whose report is still on its way elsewhere.
+    /// passed, none whose report is still on its way elsewhere, and none before its verdict is in the status that is stored.
     pub(super) fn keep(&mut self) {
+        let stored = self.world.status();
+        if stored.observed_generation.is_none() {
+            return;
+        }
+        let is_news = |name: &String| {
+            stored.active.contains(name) || stored.pending.as_ref().is_some_and(|pending| pending.name == *name)
+        };
         let limits = self.world.schedule.spec.history;
         let kinds: [(u32, &[Verdict]); 3] = [
             (limits.passed, &[Verdict::Passed, Verdict::Unjudged]),
@@ -97,7 +104,7 @@ impl Pass<'_> {
             runs.sort_by_key(|run| std::cmp::Reverse((run.completed, run.due)));
             let others = runs.into_iter().skip(most as usize).filter(|run| {
                 let is_last_passed = self.status.last_passed.as_ref() == Some(&run.name);
-                !is_last_passed && !run.is_storing && !self.status.active.contains(&run.name)
+                !is_last_passed && !run.is_storing && !self.status.active.contains(&run.name) && !is_news(&run.name)
             });
             let deletions =
                 others.map(|run| Deletion { name: run.name.clone(), uid: run.uid.clone(), with_load: false });

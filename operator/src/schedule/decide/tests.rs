@@ -318,6 +318,43 @@ fn an_operator_that_is_killed_after_any_write_goes_on_with_the_same_run() {
 }
 
 #[test]
+fn no_run_is_deleted_before_its_verdict_is_written_down() {
+    let mut story = nightly();
+    story.edit(|schedule| schedule.spec.history = HistoryLimits { passed: 0, failed: 0, other: 0 });
+    story.pass("01 12:00:00", "made").pass("02 02:00:00", "its time has come");
+    story.end("02 02:05:00", Verdict::Failed, "1ms");
+    story.one(at("02 02:05:00"), "it has a verdict", Killed::AfterApply);
+    story.pass("02 02:06:00", "another process goes on");
+    let status = story.status();
+    assert_eq!((status.history.len(), status.last_verdict, status.failures_in_a_row), (1, Some(Verdict::Failed), 1));
+    assert!(story.runs.is_empty(), "{}", story.told());
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_made_of_the_future_ends_when_the_schedule_is_resumed() {
+    let mut story = nightly();
+    story.pass("01 12:00:00", "made").pass("2027-03-01T12:00:00Z", "by a wrong clock");
+    story.edit(|schedule| schedule.spec.suspend = true);
+    story.pass("01 12:05:00", "suspended");
+    story.edit(|schedule| schedule.spec.suspend = false);
+    story.pass("01 12:06:00", "resumed").pass("02 02:00:00", "its time has come");
+    assert_eq!(story.made.last().unwrap(), "nightly-29540280", "{}", story.told());
+}
+
+#[test]
+fn a_wish_in_the_minute_of_one_whose_run_was_deleted_is_a_run_of_its_own() {
+    let mut story = nightly();
+    story.pass("01 12:00:00", "made");
+    story.annotate("a");
+    story.pass("01 12:00:05", "asked for");
+    story.runs.clear();
+    story.pass("01 12:00:20", "deleted");
+    story.annotate("b");
+    story.pass("01 12:00:40", "asked for again");
+    assert_eq!(story.made, ["nightly-29539440t", "nightly-29539440u"], "{}", story.told());
+}
+
+#[test]
 fn a_run_that_is_deleted_before_it_was_written_down_is_not_made_again() {
     let mut story = nightly();
     story.pass("01 12:00:00", "made");

@@ -115,15 +115,17 @@ fn execute(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut fleet = LocalFleet::launch(plan, runners, materials)?;
     let mut progress = Progress::new(plan, is_quiet);
-    let conducted = runtime.block_on(async {
+    let (conducted, is_aborted) = runtime.block_on(async {
         let socket = socket(&loaded.name, is_quiet).await;
         let wishes = Wishes { stop: &mut stop, scale: loaded.test.spec.scale.clone() };
         let mut conducted = conduct(&mut fleet, loaded, wishes, socket.as_ref(), &mut progress).await;
+        // What comes later ends no load, and changes no verdict.
+        let is_aborted = stop.borrow().is_some();
         if let Some(asker) = asker {
             progress.say("Waiting for what Prometheus says of the target (Ctrl-C: do without it)");
             conducted.circumstances.server = target::ask(asker, plan, &conducted, &mut stop).await;
         }
-        conducted
+        (conducted, is_aborted)
     });
     progress.finish();
     let Conducted { snapshots, circumstances, began } = conducted;
@@ -140,7 +142,6 @@ fn execute(
         circumstances: &circumstances,
         baseline,
     });
-    let is_aborted = stop.borrow().is_some();
     Ok(Executed { report, is_aborted })
 }
 

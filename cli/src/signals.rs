@@ -28,7 +28,7 @@ pub(crate) fn listen() -> io::Result<watch::Receiver<Option<&'static str>>> {
                 if again {
                     std::process::exit(Exit::Aborted as i32);
                 }
-                eprintln!("\nending the load; again to quit without a report");
+                eprintln!("\nending; again to quit without a report");
                 // Nobody listens once the run is over.
                 let _ = sender.send(Some(why));
             }

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use proofload_api::schedule::{RunCause, ScheduleState, marks};
-use proofload_api::{LoadTest, LoadTestSchedule};
+use proofload_api::{LoadTest, LoadTestSchedule, LoadTestScheduleStatus, Verdict};
 use serde_json::json;
 
 use crate::args::TriggerArgs;
@@ -50,27 +50,50 @@ async fn asked(args: &TriggerArgs) -> anyhow::Result<Exit> {
     }
     let deadline = Instant::now() + Duration::from(args.timeout);
     let mut looks = tokio::time::interval(EVERY);
+    // Once it is known: somebody else may ask for another one meanwhile.
+    let mut ours: Option<LoadTest> = None;
     loop {
         looks.tick().await;
         let schedule = schedules.get(name).await.context("asking for the LoadTestSchedule")?;
         let status = schedule.status.clone().unwrap_or_default();
         let runs = on_demand(&tests, &schedule).await?;
+        let is_dealt_with = status.last_trigger.as_ref() == Some(&wish);
         // Before it is made a run is not to be told from an earlier one.
-        let is_dealt_with = status.last_trigger.as_ref() == Some(&wish) && status.pending.is_none();
-        let found = runs.into_iter().find(|run| before.iter().all(|earlier| earlier.uid() != run.uid()));
-        if is_dealt_with && let Some(run) = found {
-            let status = run.status.clone().unwrap_or_default();
-            if let Some(verdict) = status.verdict {
-                screen::print(&format!("{namespace}/{}: {verdict}: {}\n", run.name_any(), status.message))?;
+        if ours.is_none() && is_dealt_with && status.pending.is_none() {
+            let is_new = |run: &&LoadTest| before.iter().all(|earlier| earlier.uid() != run.uid());
+            let found = runs.iter().find(is_new).cloned();
+            ours =
+                Some(found.with_context(|| format!("{namespace}/{name}: the run is not there: {}", status.message))?);
+        }
+        if let Some(ours) = &ours {
+            if let Some((verdict, message)) = ended(ours, &runs, &status)? {
+                screen::print(&format!("{namespace}/{}: {verdict}: {message}\n", ours.name_any()))?;
                 return Ok(verdict.into());
             }
-        } else if is_dealt_with {
-            bail!("{namespace}/{name}: the run is not there: {}", status.message);
+        } else if !is_dealt_with && schedule.annotations().get(marks::TRIGGER) != Some(&wish) {
+            bail!("{namespace}/{name}: somebody else asked for a run before this one was begun; ask again");
         }
         if Instant::now() >= deadline {
             bail!("{namespace}/{name}: no verdict within {}: {}", args.timeout, status.message);
         }
     }
+}
+
+/// The verdict of a run, and what is said of it; none before there is one.
+fn ended(
+    ours: &LoadTest,
+    runs: &[LoadTest],
+    schedule: &LoadTestScheduleStatus,
+) -> anyhow::Result<Option<(Verdict, String)>> {
+    let name = ours.name_any();
+    if let Some(run) = runs.iter().find(|run| run.uid() == ours.uid()) {
+        let status = run.status.clone().unwrap_or_default();
+        return Ok(status.verdict.map(|verdict| (verdict, status.message)));
+    }
+    // A schedule may keep none of its finished runs.
+    let past = schedule.history.iter().find(|run| run.name == name);
+    let past = past.with_context(|| format!("{name} was deleted before it had a verdict"))?;
+    Ok(Some((past.verdict, "the schedule did not keep the run".to_owned())))
 }
 
 /// The runs that somebody asked for.

@@ -42,12 +42,17 @@ pub(crate) async fn read(client: &Client, test: &LoadTest) -> Result<Option<Base
         (.., Some(key)) => cluster.stored(key).await.map(|report| Earlier::Run(Box::new(report))),
         (None, None, None) => Err(Unread::Unusable("it is a file, which a cluster does not know".to_owned())),
     };
-    let earlier = match found {
-        Ok(earlier) => earlier,
-        Err(Unread::NotThere(why) | Unread::Unusable(why)) => Earlier::Missing(why),
-        Err(Unread::Later(error)) => return Err(error),
-    };
-    Ok(Some(Baseline { tolerance: asked.tolerance, earlier }))
+    match found {
+        Ok(earlier) => Ok(Some(Baseline { tolerance: asked.tolerance, earlier })),
+        Err(Unread::NotThere(why) | Unread::Unusable(why)) => Ok(missing(test, why)),
+        Err(Unread::Later(error)) => Err(error),
+    }
+}
+
+/// What a test is to be held against, where it cannot be read, and why; none if against nothing.
+pub(crate) fn missing(test: &LoadTest, why: String) -> Option<Baseline> {
+    let tolerance = test.spec.baseline.as_ref()?.tolerance;
+    Some(Baseline { tolerance, earlier: Earlier::Missing(why) })
 }
 
 /// What is wrong with a baseline that should be there before the run is begun, and is not.

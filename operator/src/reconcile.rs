@@ -193,7 +193,15 @@ async fn store(
     let baseline = match circumstances.error {
         // What could not be executed is held against nothing.
         Some(_) => None,
-        None => baseline::read(&context.client, &world.test).await.map_err(ObserveError::baseline)?,
+        None => match baseline::read(&context.client, &world.test).await {
+            Ok(baseline) => baseline,
+            // What the API server says may pass, or may never do: it is waited for as long as for the report.
+            Err(kube::Error::Api(refusal)) if !without_report => {
+                return Ok(Applied::Refused(format!("the API server does not give the baseline: {}", refusal.message)));
+            }
+            Err(kube::Error::Api(refusal)) => baseline::missing(&world.test, refusal.message.clone()),
+            Err(error) => return Err(ObserveError::baseline(error).into()),
+        },
     };
     let input = Input {
         plan: &compiled.plan,

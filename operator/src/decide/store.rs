@@ -8,8 +8,8 @@ use super::Step;
 use crate::build::store::{DEADLINE, location};
 use crate::observe::{StoreSight, World};
 
-/// How long after the verdict a copy that has not ended is given up: a Job has its own deadline, but may not have been
-/// made, and its controller may be away.
+/// How long a copy that has not ended is tried: a Job has its own deadline, but may not have been made, and its controller
+/// may be away.
 const GIVE_UP: Micros = Micros::from_secs(DEADLINE.0 / 1_000_000 + 300);
 /// How often while the copy is under way: its pod is watched, but no event tells that time has passed.
 const LOOK: Micros = Micros::from_secs(30);
@@ -47,14 +47,17 @@ pub(super) fn copy(world: &World, passed: Micros) -> Option<(Step, Option<Micros
     let step = match &world.store {
         StoreSight::Done => Copying::Say(said(StorePhase::Stored, String::new())),
         StoreSight::GivenUp { failure } => given_up(failure.as_ref()),
-        StoreSight::UnderWay { failure, .. } if passed >= GIVE_UP => given_up(failure.as_ref()),
-        StoreSight::Absent if passed >= GIVE_UP => given_up(None),
+        StoreSight::UnderWay { failure, made, .. } if made.map_or(passed, |made| world.since(made)) >= GIVE_UP => {
+            given_up(failure.as_ref())
+        }
+        // Of an operator that was away since the verdict nothing was tried yet.
+        StoreSight::Absent if passed >= GIVE_UP && !before.is_empty() => given_up(None),
         // A Job that somebody deleted is made again; what was said of it stands until there is more to say.
         StoreSight::Absent => Copying::Make(known.clone().unwrap_or_else(|| said(StorePhase::Pending, String::new()))),
         StoreSight::UnderWay { failure: Some(failure), .. } => {
             Copying::Say(said(StorePhase::Retrying, format!("{TRIED_AGAIN}{failure}")))
         }
-        StoreSight::UnderWay { failure: None, waiting } => {
+        StoreSight::UnderWay { failure: None, waiting, .. } => {
             let message = waiting.as_ref().map(|what| format!("Waiting: {what}")).unwrap_or_default();
             Copying::Say(said(StorePhase::Pending, message))
         }

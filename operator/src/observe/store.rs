@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use proofload_api::LoadTest;
@@ -24,6 +25,8 @@ pub(crate) enum StoreSight {
         failure: Option<String>,
         /// What the pod is waiting for.
         waiting: Option<String>,
+        /// When the Job was made.
+        made: Option<Timestamp>,
     },
     /// The report is there.
     Done,
@@ -59,7 +62,8 @@ fn sight(job: Option<&Job>, pods: &[Arc<Pod>], test: &LoadTest) -> StoreSight {
         Some(pod) => unscheduled(pod).or_else(|| container(pod, CONTAINER).and_then(waiting)),
         None => Some(format!("no pod yet (kubectl describe job {name} says why)")),
     };
-    StoreSight::UnderWay { failure, waiting }
+    let made = job.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    StoreSight::UnderWay { failure, waiting, made }
 }
 
 fn has(job: &Job, kind: &str) -> bool {
@@ -128,7 +132,7 @@ mod tests {
         ];
         let failure = Some("bucket reports does not exist".to_owned());
         let waiting = Some("CrashLoopBackOff".to_owned());
-        assert_eq!(seen(&job(None), &pods), StoreSight::UnderWay { failure: failure.clone(), waiting });
+        assert_eq!(seen(&job(None), &pods), StoreSight::UnderWay { failure: failure.clone(), waiting, made: None });
         assert_eq!(seen(&job(Some("Failed")), &pods), StoreSight::GivenUp { failure });
         assert_eq!(seen(&job(Some("Complete")), &pods), StoreSight::Done);
         assert_eq!(seen(&Value::Null, &pods), StoreSight::Absent);
@@ -138,11 +142,11 @@ mod tests {
     fn a_try_that_went_well_is_no_failure_and_a_pod_of_another_job_is_not_looked_at() {
         let mut done = waits("");
         done["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
-        let under_way = StoreSight::UnderWay { failure: None, waiting: None };
+        let under_way = StoreSight::UnderWay { failure: None, waiting: None, made: None };
         assert_eq!(seen(&job(None), &[pod("tale-1f0c9-store", "2026-03-01T09:00:00Z", &done)]), under_way);
         let foreign = [pod("tale-1f0c9", "2026-03-01T09:00:00Z", &waits("no copy"))];
         let waiting = Some("no pod yet (kubectl describe job tale-1f0c9-store says why)".to_owned());
-        assert_eq!(seen(&job(None), &foreign), StoreSight::UnderWay { failure: None, waiting });
+        assert_eq!(seen(&job(None), &foreign), StoreSight::UnderWay { failure: None, waiting, made: None });
     }
 
     #[test]
@@ -152,6 +156,6 @@ mod tests {
             "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]});
         let waiting = Some(format!("not scheduled: {why}"));
         let sight = seen(&job(None), &[pod("tale-1f0c9-store", "2026-03-01T09:00:00Z", &status)]);
-        assert_eq!(sight, StoreSight::UnderWay { failure: None, waiting });
+        assert_eq!(sight, StoreSight::UnderWay { failure: None, waiting, made: None });
     }
 }

@@ -23,10 +23,10 @@ fn after_verdict(story: &Story) -> &str {
 }
 
 fn failing(words: &str) -> StoreSight {
-    StoreSight::UnderWay { failure: Some(words.to_owned()), waiting: Some("CrashLoopBackOff".to_owned()) }
+    StoreSight::UnderWay { failure: Some(words.to_owned()), waiting: Some("CrashLoopBackOff".to_owned()), made: None }
 }
 
-const AT_WORK: StoreSight = StoreSight::UnderWay { failure: None, waiting: None };
+const AT_WORK: StoreSight = StoreSight::UnderWay { failure: None, waiting: None, made: None };
 
 #[test]
 fn a_report_is_copied_once_the_runners_are_gone() {
@@ -55,7 +55,8 @@ fn a_report_is_copied_once_the_runners_are_gone() {
 fn a_store_that_is_down_is_told_once_and_a_time_to_live_waits_for_it() {
     let mut story = judged(&STORE.replace("1h", "10s"));
     story.pass(201, "its pod has ended");
-    story.store = StoreSight::UnderWay { failure: None, waiting: Some("not scheduled: no room".to_owned()) };
+    story.store =
+        StoreSight::UnderWay { failure: None, waiting: Some("not scheduled: no room".to_owned()), made: None };
     story.pass(202, "there is no room for it");
     story.store = failing("cannot reach http://minio:9000: connection refused");
     story.pass(230, "the store is down").pass(260, "still");
@@ -108,6 +109,19 @@ fn a_report_that_is_given_up_stays_in_its_config_map_whatever_the_time_to_live()
 90000s nothing happens: rest; again when something happens
 ";
     assert_eq!(after_verdict(&story), expected);
+}
+
+#[test]
+fn a_copy_that_nobody_was_there_to_begin_has_its_whole_time_once_somebody_is() {
+    let mut story = judged(STORE);
+    story.pass(9_000, "the operator is back");
+    let made = story.world(9_000).now;
+    story.store = StoreSight::UnderWay { failure: None, waiting: None, made: Some(made) };
+    story.pass(9_001, "its pod is at work").pass(12_599, "still");
+    story.store = StoreSight::Done;
+    story.pass(12_600, "it is done");
+    assert!(!story.told().contains("ReportNotStored:"), "{}", story.told());
+    assert!(story.told().contains("ReportStored: The report is at"), "{}", story.told());
 }
 
 #[test]

@@ -105,7 +105,8 @@ impl<'a> Scrape<'a> {
         }
         self.seen.count(&SENT, labels, all(|cell| cell.bytes_out));
         self.seen.count(&RECEIVED, labels, all(|cell| cell.bytes_in));
-        let latency = cells.iter().flat_map(|cell| &cell.latency).map(|(_, times)| times);
+        let answered = cells.iter().flat_map(|cell| &cell.latency).filter(|(outcome, _)| outcome.has_latency());
+        let latency = answered.map(|(_, times)| times);
         self.seen.distribute(&DURATION, labels, Histogram::of(&sum(latency)));
         self.seen.distribute(&SERVICE_TIME, labels, Histogram::of(&sum(cells.iter().map(|cell| &cell.service_time))));
         for (place, name) in step.check_names(&self.plan.variables).enumerate() {
@@ -119,11 +120,14 @@ impl<'a> Scrape<'a> {
     }
 }
 
-/// Requests by the class of their status. What has no status, or none that HTTP knows, is in `none`, so that the sum is
-/// all requests.
+/// Requests by the class of their status. What has no status, or none that HTTP knows, is in `none`, and apart from it what
+/// the end of the run cut off, which counts in no share of errors; so that the sum is all requests.
 fn by_class(cells: &[&EncodedCell]) -> BTreeMap<&'static str, u64> {
     let mut classes = BTreeMap::from([("2xx", 0), ("3xx", 0), ("4xx", 0), ("5xx", 0)]);
     let mut without = cells.iter().map(|cell| cell.requests()).fold(0, u64::saturating_add);
+    let cut = cells.iter().map(|cell| cell.outcomes[Outcome::Interrupted.index()]).fold(0, u64::saturating_add);
+    classes.insert("interrupted", cut);
+    without = without.saturating_sub(cut);
     for (status, count) in cells.iter().flat_map(|cell| &cell.statuses) {
         let class = match status {
             100..=199 => "1xx",

@@ -24,7 +24,7 @@ pub mod runner {
 
     families! {
         REQUESTS: Counter "proofload_requests_total" [namespace, loadtest, scenario, step, status]
-            "Requests that have ended, by the class of their status (`2xx`), or `none` where no status came";
+            "Requests that have ended, by the class of their status (`2xx`), `none` where no status came, or `interrupted` where the end of the run cut them off";
         ERRORS: Counter "proofload_request_errors_total" [namespace, loadtest, scenario, step, outcome]
             "Requests that failed, by what became of them; what the end of a run cut off is no error";
         DURATION: Histogram "proofload_request_duration_seconds" [namespace, loadtest, scenario, step]
@@ -116,6 +116,10 @@ pub mod operator {
             "Ticks that were not run, since an earlier run was still under way";
         MISSED: Counter "proofload_schedule_missed_total" [namespace, schedule]
             "Ticks that were not run, since their deadline was over";
+        LAST_VERDICT: Gauge "proofload_schedule_last_verdict" [namespace, schedule, loadtest, verdict]
+            "1 for the last run of a schedule that has a verdict, whether the run is still in the cluster or not";
+        INCONCLUSIVE: Gauge "proofload_schedule_inconclusive_in_a_row" [namespace, schedule]
+            "How many runs in a row, up to the last, were inconclusive";
         FAILURES: Gauge "proofload_schedule_failures_in_a_row" [namespace, schedule]
             "How many runs in a row, up to the last, did not pass";
         PAUSED: Gauge "proofload_schedule_paused" [namespace, schedule]

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use proofload_api::Verdict;
 use proofload_api::schedule::{LoadTestSchedule, LoadTestScheduleStatus};
 use proofload_metrics::Exposition;
-use proofload_metrics::catalogue::operator::{DUE, FAILURES, MISSED, NEXT, PAUSED, SKIPPED, STARTED};
+use proofload_metrics::catalogue::operator::{
+    DUE, FAILURES, INCONCLUSIVE, LAST_VERDICT, MISSED, NEXT, PAUSED, SKIPPED, STARTED,
+};
 
 /// By namespace and name: ticks that were due, and runs that were made.
 #[derive(Default)]
@@ -32,6 +35,11 @@ impl Ticks {
             seen.count(&STARTED, labels, ticks.1);
             seen.count(&SKIPPED, labels, status.skipped);
             seen.count(&MISSED, labels, status.missed);
+            if let Some(last) = status.history.first() {
+                seen.set(&LAST_VERDICT, [labels[0], labels[1], &last.name, &last.verdict.to_string()], 1.0);
+            }
+            let in_doubt = status.history.iter().take_while(|run| run.verdict == Verdict::Inconclusive).count();
+            seen.set(&INCONCLUSIVE, labels, in_doubt as f64);
             seen.set(&FAILURES, labels, f64::from(status.failures_in_a_row));
             seen.set(&PAUSED, labels, f64::from(u8::from(status.paused.is_some())));
             if let Some(next) = &status.next_schedule_time {
@@ -61,6 +69,11 @@ mod tests {
             "status": {
                 "skipped": 3, "missed": 1, "failuresInARow": 2, "nextScheduleTime": "1970-01-02T00:00:00Z",
                 "paused": {"since": "1970-01-01T00:00:00Z", "reason": "2 runs", "generation": 1},
+                "history": [
+                    {"name": "nightly-2", "verdict": "Inconclusive", "cause": "Schedule", "due": "1970-01-01T00:02:00Z"},
+                    {"name": "nightly-1", "verdict": "Failed", "cause": "Schedule", "due": "1970-01-01T00:01:00Z"},
+                    {"name": "nightly-0", "verdict": "Inconclusive", "cause": "Schedule", "due": "1970-01-01T00:00:00Z"},
+                ],
             },
         }))
         .unwrap();
@@ -77,6 +90,7 @@ mod tests {
             ("started_total", 1),
             ("skipped_total", 3),
             ("missed_total", 1),
+            ("inconclusive_in_a_row", 1),
             ("failures_in_a_row", 2),
             ("paused", 1),
             ("next_timestamp_seconds", 86_400),
@@ -84,6 +98,8 @@ mod tests {
             let line = format!("proofload_schedule_{name}{{namespace=\"shop\",schedule=\"nightly\"}} {value}");
             assert!(told.lines().any(|each| each == line), "{line} is not in\n{told}");
         }
+        let last = r#"proofload_schedule_last_verdict{namespace="shop",schedule="nightly",loadtest="nightly-2",verdict="Inconclusive"} 1"#;
+        assert!(told.contains(last) && told.matches("last_verdict{").count() == 1, "{told}");
         assert_eq!(told, text());
         writer.apply_watcher_event(&watcher::Event::Delete(schedule));
         assert!(!text().contains("nightly"));

@@ -1,8 +1,9 @@
 //! What the plan wants at a moment, of the share of one runner.
 
+use proofload_api::Outcome;
 use proofload_api::units::Rate;
 use proofload_plan::{Level, Plan, Segment, compile};
-use proofload_results::{GeneratorRecord, LevelRecord, RunnerState, ScenarioProgress, Snapshot};
+use proofload_results::{Cell, GeneratorRecord, LevelRecord, RunnerState, Sample, ScenarioProgress, Snapshot};
 use serde_json::{Value, json};
 
 use super::now::Now;
@@ -79,4 +80,24 @@ fn a_search_wants_its_level_and_is_in_a_step_only_while_that_is_judged() {
     assert_eq!(at(&plan, 3, &levels, false), users(2, "step 1"));
     assert_eq!(at(&plan, 8, &levels, false), users(2, "settling"));
     assert_eq!(at(&plan, 12, &levels, false), users(4, "step 2"));
+}
+
+#[test]
+fn what_the_end_of_a_run_cut_off_is_told_apart_from_what_got_no_answer() {
+    let sample =
+        |outcome, status| Sample { outcome, status, latency: 1_000, service_time: 1_000, bytes_out: 1, bytes_in: 1 };
+    let mut cell = Cell::default();
+    let each = [
+        (Outcome::Ok, Some(200)),
+        (Outcome::Connect, None),
+        (Outcome::Interrupted, None),
+        (Outcome::Interrupted, None),
+    ];
+    for (outcome, status) in each {
+        cell.record(&sample(outcome, status));
+    }
+    let classes = super::by_class(&[&cell.encode()]);
+    let count = |class: &str| classes[class];
+    assert_eq!((count("2xx"), count("none"), count("interrupted")), (1, 1, 2));
+    assert_eq!(classes.values().sum::<u64>(), 4);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proofload_metrics::protobuf::{Metric, MetricFamily};
 use proofload_plan::{Plan, compile};
+use proofload_results::Snapshot;
 use proofload_results::histogram::DIGITS;
-use proofload_results::{EncodedCell, Snapshot};
 use proofload_target::TestTarget;
 use prost::Message;
 use serde_json::json;
@@ -18,7 +18,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0";
 /// Series with their values, as text.
 type Series = BTreeMap<String, f64>;
 
-/// Two scenarios: one with a step that is checked and one whose answers are not what they should be, and arrivals.
+/// Two scenarios: one with a step that is checked, one whose answers are not what they should be, and one that gets none; and
+/// arrivals.
 fn plan(target: &str) -> Plan {
     let spec = json!({
         "target": {"baseUrl": target},
@@ -28,6 +29,7 @@ fn plan(target: &str) -> Plan {
                 "steps": [
                     {"name": "get", "request": {"path": "/fast"}, "expect": {"body": {"contains": "ok"}}},
                     {"name": "fail", "request": {"path": "/status/503"}},
+                    {"name": "cut", "request": {"path": "/reset"}},
                 ],
             },
             {
@@ -88,11 +90,6 @@ fn sum(series: &Series, metric: &str, words: &[&str]) -> u64 {
     series.iter().filter(|(name, _)| is_of(name)).map(|(_, value)| *value as u64).sum()
 }
 
-fn latencies(cells: &[EncodedCell]) -> u64 {
-    let times = cells.iter().flat_map(|cell| &cell.latency).map(|(_, times)| times.decode(DIGITS).unwrap());
-    times.map(|times| times.count()).sum()
-}
-
 /// What native buckets have, as spans and deltas say it.
 fn native(metric: &Metric) -> u64 {
     let histogram = metric.histogram.as_ref().unwrap();
@@ -129,11 +126,13 @@ async fn every_form_says_what_was_counted() {
     assert_eq!(series, of_families(&families));
 
     let total = requests(&last);
-    assert_eq!((total, target.counts().requests), (170, 170));
+    assert_eq!((total, target.counts().requests), (230, 230));
     assert_eq!(sum(&series, "proofload_requests_total", &["namespace=\"shop\",loadtest=\"checkout\""]), total);
     assert_eq!(sum(&series, "proofload_requests_total", &["step=\"fail\"", "status=\"5xx\""]), 60);
     assert_eq!(sum(&series, "proofload_request_errors_total", &["outcome=\"unexpected-status\""]), 60);
-    assert_eq!(sum(&series, "proofload_request_errors_total", &[]), 60);
+    assert_eq!(sum(&series, "proofload_requests_total", &["step=\"cut\"", "status=\"none\""]), 60);
+    assert_eq!(sum(&series, "proofload_request_errors_total", &["outcome=\"reset\""]), 60);
+    assert_eq!(sum(&series, "proofload_request_errors_total", &[]), 120);
     assert_eq!(sum(&series, "proofload_checks_total", &["check=\"body contains\"", "result=\"pass\""]), 60);
     let bytes: u64 = last.cells.iter().map(|cell| cell.bytes_in).sum();
     assert_eq!(sum(&series, "proofload_received_bytes_total", &[]), bytes);
@@ -147,8 +146,9 @@ async fn every_form_says_what_was_counted() {
         }
         family.metric.iter().map(native).sum::<u64>()
     };
-    assert_eq!(counted("proofload_request_duration_seconds"), latencies(&last.cells));
-    assert_eq!(counted("proofload_service_time_seconds"), latencies(&last.cells));
+    // As criteria see it: a connection that was reset is no answer, however quick.
+    assert_eq!(counted("proofload_request_duration_seconds"), 170);
+    assert_eq!(counted("proofload_service_time_seconds"), 170);
     assert_eq!(counted("proofload_lateness_seconds"), last.generator.lateness.decode(DIGITS).unwrap().count());
 
     // All that rates are taken of was there before, at 0.

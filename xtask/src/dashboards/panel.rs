@@ -203,6 +203,12 @@ impl Panel {
         self
     }
 
+    /// A column that links can name, and nobody sees.
+    pub(super) fn unseen(mut self, field: &str) -> Self {
+        self.push_override(field, &json!([{"id": "custom.hidden", "value": true}]));
+        self
+    }
+
     fn push_override(&mut self, field: &str, properties: &Value) {
         if let Some(overrides) = self.0["fieldConfig"]["overrides"].as_array_mut() {
             overrides.push(json!({"matcher": {"id": "byName", "options": field}, "properties": properties}));

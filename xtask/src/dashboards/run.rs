@@ -22,6 +22,18 @@ fn of(name: &str, matchers: &str) -> String {
     format!("proofload_{name}{{{matchers}}}")
 }
 
+/// Series of the requests that count in a share of errors.
+fn ended() -> String {
+    format!(r#"{STEP},status!="interrupted""#)
+}
+
+/// What the operator tells of the run; of one that was deleted, what it told last. An earlier one of the same name may be in
+/// the time that is looked at, too.
+fn told(name: &str) -> String {
+    let series = of(name, RUN);
+    format!("{series} or ({} unless on () {})", last(&series), of("loadtest_info", RUN))
+}
+
 /// As JSON.
 pub(super) fn dashboard() -> Value {
     let labels = |selector: String, label: &str| format!("label_values({selector}, {label})");
@@ -59,13 +71,17 @@ pub(super) fn dashboard() -> Value {
 }
 
 fn verdict(board: Board) -> Board {
-    let by_verdict = format!("max by (verdict) ({})", last(&of("loadtest_verdict", RUN)));
+    let by_verdict = format!("max by (verdict) ({})", told("loadtest_verdict"));
     let by_phase = format!("max by (phase) ({})", of("loadtest_info", RUN));
     let (start, end) = (of("loadtest_start_timestamp_seconds", RUN), of("loadtest_completion_timestamp_seconds", RUN));
     let took = format!("max(({end} - {start}) or (time() - {start}))");
     let requests = format!("sum({})", last(&of("requests_total", STEP)));
-    let errors = format!("(sum({}) or vector(0)) / {requests}", last(&of("request_errors_total", STEP)));
-    let skew = format!("max({})", last(&of("loadtest_start_skew_seconds", RUN)));
+    let errors = format!(
+        "(sum({}) or vector(0)) / sum({})",
+        last(&of("request_errors_total", STEP)),
+        last(&of("requests_total", &ended()))
+    );
+    let skew = format!("max({})", told("loadtest_start_skew_seconds"));
     board
         .row("Verdict")
         .panel(
@@ -85,13 +101,18 @@ fn verdict(board: Board) -> Board {
         .panel(
             Panel::stat(
                 "Requests",
-                "Requests sent by all runners, each counted once. At the end it is the report's count.",
+                "Requests sent by all runners, each counted once. At the end it is the report's count, or the sum of all \
+                 runs of this name in the time that is looked at.",
                 "locale",
             )
             .ask_now("requests", &requests),
         )
         .panel(
-            Panel::stat("Errors", "Share of the requests that failed, over the whole run.", "percentunit")
+            Panel::stat(
+                "Errors",
+                "Share of the requests that failed, over the whole run; without those that its end cut off.",
+                "percentunit",
+            )
                 .ask_now("errors", &errors)
                 .red_from(0.01),
         )
@@ -111,8 +132,8 @@ fn verdict(board: Board) -> Board {
 
 fn criteria() -> Panel {
     let by = "criterion, of, during";
-    let value = format!("max by ({by}) ({})", last(&of("loadtest_criterion_value", RUN)));
-    let ok = format!("min by ({by}) ({})", last(&of("loadtest_criterion_ok", RUN)));
+    let value = format!("max by ({by}) ({})", told("loadtest_criterion_value"));
+    let ok = format!("min by ({by}) ({})", told("loadtest_criterion_ok"));
     Panel::table(
         "Criteria",
         "What must hold, and what was observed, in base units: seconds, shares of 1, bytes, per second. A criterion \
@@ -137,7 +158,7 @@ fn held_against() -> Panel {
         "none",
     )
     .sized(8, 4)
-    .ask_now("{{baseline}}", &format!("max by (baseline) ({})", last(&of("loadtest_baseline_ok", RUN))))
+    .ask_now("{{baseline}}", &format!("max by (baseline) ({})", told("loadtest_baseline_ok")))
     .good_or_bad("not worse", "worse, or not known")
     .otherwise("no baseline")
 }
@@ -150,7 +171,7 @@ fn change() -> Panel {
         "percentunit",
     )
     .sized(16, 4)
-    .ask_now("{{figure}}", &format!("max by (figure) ({})", last(&of("loadtest_baseline_change_ratio", RUN))))
+    .ask_now("{{figure}}", &format!("max by (figure) ({})", told("loadtest_baseline_change_ratio")))
     .otherwise("no baseline")
 }
 
@@ -227,7 +248,7 @@ fn latency(board: Board) -> Board {
 
 fn errors(board: Board) -> Board {
     let errors = of("request_errors_total", STEP);
-    let share = format!("({} or vector(0)) / {}", rate("", &errors), rate("", &of("requests_total", STEP)));
+    let share = format!("({} or vector(0)) / {}", rate("", &errors), rate("", &of("requests_total", &ended())));
     let failed = format!(r#"proofload_checks_total{{{STEP},result="fail"}}"#);
     board
         .row("Errors")
@@ -251,7 +272,8 @@ fn errors(board: Board) -> Board {
         .panel(
             Panel::series(
                 "Answers by status",
-                "Requests per second by the class of their status; none: there was no answer.",
+                "Requests per second by the class of their status; none: there was no answer; interrupted: the end of the \
+                 run cut them off.",
                 "reqps",
             )
             .sized(6, 8)

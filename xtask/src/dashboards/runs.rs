@@ -75,8 +75,8 @@ fn now(board: Board) -> Board {
 /// The verdict of each schedule's last run as a number, see [`verdicts`].
 fn verdict_numbers() -> String {
     let one = |(number, verdict): (u64, &str)| {
-        let selector = format!(r#"proofload_loadtest_verdict{{{SCHEDULED},verdict="{verdict}"}}"#);
-        format!("{number} * max by (namespace, schedule) ({selector} {})", latest(1, SCHEDULED))
+        let selector = format!(r#"proofload_schedule_last_verdict{{{TESTS},verdict="{verdict}"}}"#);
+        format!("{number} * max by (namespace, schedule) ({selector})")
     };
     verdicts().map(one).collect::<Vec<_>>().join(" or ")
 }
@@ -112,8 +112,21 @@ fn history(board: Board) -> Board {
 fn finished() -> Panel {
     let by = "namespace, loadtest, schedule";
     let max = |name: &str| once(by, &of(name, TESTS));
-    let url =
-        format!("/d/{}?var-namespace=${{__data.fields.namespace}}&var-loadtest=${{__data.fields.loadtest}}", run::UID);
+    // The link's times: some before the load, and so much after the verdict that the last scrape is among them.
+    let began =
+        format!("{} or {}", max("loadtest_start_timestamp_seconds"), max("loadtest_completion_timestamp_seconds"));
+    let from = format!("floor(1000 * ({began})) - 60000");
+    let to = format!("floor(1000 * {}) + 60000", max("loadtest_completion_timestamp_seconds"));
+    let field = |name: &str| format!("${{__data.fields.{name}}}");
+    let number = |name: &str| format!("${{__data.fields[\"{name}\"].numeric}}");
+    let url = format!(
+        "/d/{}?var-namespace={}&var-loadtest={}&from={}&to={}",
+        run::UID,
+        field("namespace"),
+        field("loadtest"),
+        number("Value #G"),
+        number("Value #H")
+    );
     Panel::table("Finished runs", "Load tests that are in the cluster and have a verdict. A name leads to the run.")
         .sized(24, 9)
         .ask_rows(&format!("max by ({by}, verdict) ({})", of("loadtest_verdict", TESTS)))
@@ -122,6 +135,8 @@ fn finished() -> Panel {
         .ask_rows(&max("loadtest_error_ratio"))
         .ask_rows(&max("loadtest_p95_seconds"))
         .ask_rows(&max("loadtest_p99_seconds"))
+        .ask_rows(&from)
+        .ask_rows(&to)
         .merged(&["Time", "Value #A"])
         .linked("loadtest", "This run", &url)
         .column("Value #B", "Finished", "dateTimeAsIso")
@@ -129,6 +144,8 @@ fn finished() -> Panel {
         .column("Value #D", "Errors", "percentunit")
         .column("Value #E", "p95", "s")
         .column("Value #F", "p99", "s")
+        .unseen("Value #G")
+        .unseen("Value #H")
 }
 
 fn trends(board: Board) -> Board {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::api::{kubeconfig, refusal, serve};
+use common::api::{WISH, kubeconfig, refusal, serve};
 use common::{code, proofload, text};
 use proofload_api::admission::admit_schedule;
 use serde_json::{Value, json};
@@ -109,21 +109,51 @@ fn a_trigger_is_an_annotation_of_the_schedule() {
     assert!(body["metadata"]["annotations"]["proofload.dev/trigger"].as_str().is_some_and(|wish| wish.len() > 10));
 }
 
+/// The schedule, with the wish that stands there and the one that was last dealt with.
+fn wished(now: &str, dealt_with: &str, history: &Value) -> (u16, Value) {
+    let mut schedule = schedule(&json!({"lastTrigger": dealt_with, "history": history}));
+    schedule["metadata"]["annotations"] = json!({"proofload.dev/trigger": now});
+    (200, schedule)
+}
+
+/// What is said by `trigger --wait`, where one run was there before, and these are the answers after the wish.
+fn waits(timeout: &str, looks: Vec<(u16, Value)>) -> (i32, String) {
+    let before = vec![(200, schedule(&json!({}))), runs(&[earlier()]), (200, schedule(&json!({})))];
+    let (url, _) = serve([before, looks].concat());
+    trigger(&url, &["--wait", "--timeout", timeout])
+}
+
+fn earlier() -> Value {
+    run("nightly-1t", &json!({"verdict": "Passed", "message": "long ago"}))
+}
+
 #[test]
 fn a_trigger_that_is_not_dealt_with_in_time_takes_no_other_run_for_its_own() {
-    let earlier = run("nightly-1t", &json!({"verdict": "Passed", "message": "long ago"}));
     let failed = run("nightly-2t", &json!({"verdict": "Failed", "message": "p95(latency) < 500ms was 812ms"}));
-    let (url, _) = serve(vec![
-        (200, schedule(&json!({}))),
-        runs(std::slice::from_ref(&earlier)),
-        (200, schedule(&json!({}))),
-        // Not dealt with yet, though the run is there: it could be another's.
-        (200, schedule(&json!({"lastTrigger": "another"}))),
-        runs(&[earlier, failed]),
-    ]);
-    let (status, said) = trigger(&url, &["--wait", "--timeout", "1h"]);
-    // Whose wish it is that stands there now, the run is.
+    // Not dealt with yet, though the run is there: it could be another's.
+    let looks = vec![wished(WISH, "another", &json!([])), runs(&[earlier(), failed])];
+    let (status, said) = waits("0s", looks);
+    assert!(status == 1 && said.contains("no verdict within 0s"), "{said}");
+}
+
+#[test]
+fn a_trigger_in_whose_place_somebody_else_asked_says_so_at_once() {
+    let (status, said) = waits("1h", vec![wished("another", "another", &json!([])), runs(&[earlier()])]);
     assert!(status == 1 && said.contains("somebody else asked for a run before this one was begun"), "{said}");
+}
+
+#[test]
+fn a_trigger_stays_with_its_own_run_whoever_asks_meanwhile() {
+    let begun = || [wished(WISH, WISH, &json!([])), runs(&[earlier(), run("nightly-2t", &json!({}))])];
+    let ours = run("nightly-2t", &json!({"verdict": "Failed", "message": "p95(latency) < 500ms was 812ms"}));
+    let theirs = run("nightly-3t", &json!({"verdict": "Passed", "message": "theirs"}));
+    let ended = [wished("another", "another", &json!([])), runs(&[theirs, ours])];
+    let (status, said) = waits("1h", [begun(), ended].concat());
+    assert!(status == 99 && said.contains("shop/nightly-2t: Failed: p95(latency) < 500ms was 812ms"), "{said}");
+    // Of a schedule that keeps none of its runs.
+    let past = json!([{"name": "nightly-2t", "verdict": "Failed", "cause": "Trigger", "due": "2026-03-01T12:00:00Z"}]);
+    let (status, said) = waits("1h", [begun(), [wished("another", "another", &past), runs(&[])]].concat());
+    assert!(status == 99 && said.contains("shop/nightly-2t: Failed: the schedule did not keep the run"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// Requests as they came: the line, and the body.
 pub(crate) type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
+/// In an answer: the wish for a run on demand that was last asked for.
+pub(crate) const WISH: &str = "$WISH";
+
 /// Serves answers, one after the other, each on a connection of its own.
 pub(crate) fn serve(answers: Vec<(u16, Value)>) -> (String, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -21,13 +24,20 @@ pub(crate) fn serve(answers: Vec<(u16, Value)>) -> (String, Requests) {
     thread::spawn(move || {
         for (status, body) in answers {
             let (stream, _) = listener.accept().unwrap();
-            kept.lock().unwrap().push(answer(stream, status, &body));
+            let wish = kept.lock().unwrap().iter().rev().find_map(|(_, body)| wish(body)).unwrap_or_default();
+            let answered = answer(stream, status, &body.to_string().replace(WISH, &wish));
+            kept.lock().unwrap().push(answered);
         }
     });
     (url, requests)
 }
 
-fn answer(stream: TcpStream, status: u16, body: &Value) -> (String, Value) {
+/// The wish for a run on demand that a request has.
+fn wish(body: &Value) -> Option<String> {
+    body.pointer("/metadata/annotations/proofload.dev~1trigger")?.as_str().map(str::to_owned)
+}
+
+fn answer(stream: TcpStream, status: u16, body: &str) -> (String, Value) {
     let mut input = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -41,7 +51,6 @@ fn answer(stream: TcpStream, status: u16, body: &Value) -> (String, Value) {
     let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
     let mut sent = vec![0; length];
     input.read_exact(&mut sent).unwrap();
-    let body = body.to_string();
     let answer = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()

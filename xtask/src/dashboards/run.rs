@@ -113,8 +113,8 @@ fn verdict(board: Board) -> Board {
                 "Share of the requests that failed, over the whole run; without those that its end cut off.",
                 "percentunit",
             )
-                .ask_now("errors", &errors)
-                .red_from(0.01),
+            .ask_now("errors", &errors)
+            .red_from(0.01),
         )
         .panel(
             Panel::stat(
